@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * attune: attention kernels in OpenCL C that tune themselves.
+ *
+ * This header is all that an inference engine needs:
+ *
+ *   context   one OpenCL device                          attune_context_*
+ *   desc      what is computed: heads, dims, mask        attune_attention_desc
+ *   layout    how the KV cache lies in memory            attune_kv_layout_*
+ *   plan      desc + layout -> compiled kernels          attune_plan_*
+ *   schedule  the work of one step: lengths -> work list attune_schedule_*
+ *   launcher  one thread's kernel objects                attune_launcher_*
+ *   run       enqueue on your queue                      attune_attention_run
+ *
+ * tune.h holds the tuner, the search as an API and the caches.
+ *
+ * Conventions
+ *   - Every function that can fail returns an attune_status; 0 is success. The text of a thread's last
+ *     failure is attune_last_error(). A failed call enqueues nothing and leaves its outputs as they were,
+ *     except that create functions set *out to NULL.
+ *   - Every options struct starts with `size_t size`. Initialise it with the _INIT macro beside it. A size of
+ *     0 (a zeroed struct) is an error. A larger struct than this library knows is accepted if its unknown tail
+ *     is zero.
+ *   - Strides and offsets of tensors: strides in elements (int64), offsets in bytes.
+ *   - destroy functions take the handle's address, accept NULL and handles that are NULL, and null the handle.
+ *   - The library never prints, exits, aborts or installs a signal handler.
+ *   - Thread-safety is stated per object. Functions on different objects may run in parallel.
+ */
+#ifndef ATTUNE_ATTUNE_H
+#define ATTUNE_ATTUNE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 300
+#endif
+#include <CL/cl.h>
+
+#include <attune/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define ATTUNE_API __attribute__((visibility("default")))
+#else
+#define ATTUNE_API
+#endif
+
+/* ------------------------------------------------------------------------------------------------ status */
+
+/* Values are pinned: they never change meaning between versions. */
+typedef enum attune_status {
+    ATTUNE_OK = 0,
+    /* Arguments. The text names the argument and the limit. */
+    ATTUNE_ERROR_NULL_ARGUMENT = 1,     /* a required pointer or handle is NULL */
+    ATTUNE_ERROR_STRUCT_SIZE = 2,       /* `size` of a struct is 0, too small, or its unknown tail is not zero */
+    ATTUNE_ERROR_INVALID_SIZE = 3,      /* a count, length or dimension is zero, negative or out of range */
+    ATTUNE_ERROR_OVERFLOW = 4,          /* sizes whose product does not fit */
+    ATTUNE_ERROR_HEAD_COUNT = 5,        /* num_q_heads is not a multiple of num_kv_heads */
+    ATTUNE_ERROR_DTYPE = 6,             /* unknown data type */
+    ATTUNE_ERROR_MISSING_TENSOR = 7,    /* a tensor that this run needs was not given */
+    ATTUNE_ERROR_BUFFER_TOO_SMALL = 8,  /* a buffer is smaller than its shape and strides imply */
+    ATTUNE_ERROR_OFFSET = 9,            /* an offset is past the end of its buffer, or not aligned to its type */
+    ATTUNE_ERROR_WRONG_CONTEXT = 10,    /* an object or memory of another context or device */
+    ATTUNE_ERROR_SOFTCAP = 11,          /* softcap is negative, NaN or infinite */
+    ATTUNE_ERROR_SCALE = 12,            /* scale is negative, NaN or infinite */
+    ATTUNE_ERROR_WINDOW = 13,           /* a window below -1 */
+    ATTUNE_ERROR_ENUM = 14,             /* an enumerator this library does not know */
+    ATTUNE_ERROR_STRIDE = 15,           /* a stride that is not possible (negative, or rows that overlap) */
+    ATTUNE_ERROR_MISMATCH = 16,         /* objects that do not belong together (plan and schedule, say) */
+    ATTUNE_ERROR_SYNTAX = 17,           /* a problem string or a configuration that cannot be parsed */
+    ATTUNE_ERROR_UNSUPPORTED = 18,      /* valid, but not in this version or not on this device */
+    ATTUNE_ERROR_BUSY = 19,             /* a schedule whose staging memory is still being copied */
+    /* Environment. */
+    ATTUNE_ERROR_OUT_OF_MEMORY = 32,    /* host memory */
+    ATTUNE_ERROR_DEVICE_MEMORY = 33,    /* device memory */
+    ATTUNE_ERROR_NO_PLATFORM = 34,      /* no OpenCL platform is installed */
+    ATTUNE_ERROR_NO_DEVICE = 35,        /* no device matches the backend and device asked for */
+    ATTUNE_ERROR_OPENCL = 36,           /* an OpenCL call failed: see attune_last_error_opencl() */
+    ATTUNE_ERROR_BUILD = 37,            /* a kernel did not compile: see attune_last_build_log() */
+    ATTUNE_ERROR_DEVICE_LOST = 38,      /* the device stopped answering */
+    ATTUNE_ERROR_IO = 39,               /* a file could not be read or written */
+    ATTUNE_ERROR_WORKER = 40,           /* the worker program is missing or cannot be started */
+    /* Outcomes. */
+    ATTUNE_ERROR_NOT_TUNED = 64,        /* CACHED_ONLY, and no verified entry answers */
+    ATTUNE_ERROR_NOT_VERIFIED = 65,     /* a kernel's result was outside the numerics contract */
+    ATTUNE_ERROR_CANCELLED = 66,        /* stopped by a callback or a signal of the caller's */
+    ATTUNE_ERROR_BUDGET = 67,           /* the budget ran out before anything could be decided */
+    ATTUNE_ERROR_INTERNAL = 127         /* a bug in attune */
+} attune_status;
+
+/* The enumerator's name, "ATTUNE_ERROR_OFFSET" say; "ATTUNE_ERROR_UNKNOWN" for other values. Static storage. */
+ATTUNE_API const char *attune_status_name(attune_status status);
+
+/* Text of the calling thread's last failure: names the argument, its value and the limit. Never NULL; "" before the
+ * first failure. Valid until the thread's next failing call. */
+ATTUNE_API const char *attune_last_error(void);
+
+/* OpenCL code of the calling thread's last failure, CL_SUCCESS (0) if it did not come from OpenCL. */
+ATTUNE_API int attune_last_error_opencl(void);
+
+/* Compiler output of the calling thread's last ATTUNE_ERROR_BUILD, else "". Valid like attune_last_error(). */
+ATTUNE_API const char *attune_last_build_log(void);
+
+/* Version of the library that runs, ATTUNE_VERSION_* being that of the headers compiled against. Any may be NULL. */
+ATTUNE_API void attune_version(int *major, int *minor, int *patch);
+
+/* --------------------------------------------------------------------------------------------------- log */
+
+typedef enum attune_log_level {
+    ATTUNE_LOG_ERROR = 0,
+    ATTUNE_LOG_WARNING = 1,
+    ATTUNE_LOG_INFO = 2,
+    ATTUNE_LOG_DEBUG = 3
+} attune_log_level;
+
+/* Called with one line without its newline; message lives for the call only. May be called from any thread, several
+ * at once; must not call back into the object that logs. */
+typedef void (*attune_log_callback)(void *priv, attune_log_level level, const char *message);
+
+/* ----------------------------------------------------------------------------------------------- devices */
+
+/* One device as a backend sees it. Strings are NUL-terminated and cut to fit. */
+typedef struct attune_device_info {
+    char backend[16];       /* "zw-m890", "gpu" or "cpu" */
+    char selector[64];      /* pass as `device` to reach it again: "PLATFORM:INDEX", as "0:0" */
+    char name[128];         /* CL_DEVICE_NAME */
+    char vendor[128];       /* CL_DEVICE_VENDOR */
+    char version[128];      /* CL_DEVICE_VERSION */
+    char driver[128];       /* CL_DRIVER_VERSION */
+    char platform[128];     /* CL_PLATFORM_NAME */
+    char simulated[128];    /* "" for the hardware itself; else what plays it, "pocl 3.1 ..." */
+    int32_t compute_units;
+    int32_t sub_group_size;         /* lanes a work-group size must be a multiple of; 1 where unknown */
+    int64_t max_work_group_size;
+    int64_t local_mem_bytes;        /* per work-group */
+    int64_t private_mem_bytes;      /* per work-item; 0 = not limited */
+    int64_t global_mem_bytes;
+} attune_device_info;
+
+/* ----------------------------------------------------------------------------------------------- context */
+
+typedef struct attune_context attune_context;
+
+/* Options of attune_context_create and attune_context_adopt. Strings are copied. */
+typedef struct attune_context_options {
+    size_t size;
+    /* "zw-m890" (the chip, or its simulation on pocl where there is none), "gpu", "cpu"; NULL: for create, $ATTUNE_BACKEND
+     * or "zw-m890"; for adopt, the backend that matches the device. */
+    const char *backend;
+    /* "PLATFORM:INDEX", or a part of the device's name, ignoring case. NULL: $ATTUNE_DEVICE or the backend's first
+     * device. Must be NULL for adopt. */
+    const char *device;
+    /* Folder of the user's cache. NULL: $ATTUNE_CACHE_DIR, else $XDG_CACHE_HOME/attune, else $HOME/.cache/attune.
+     * "" for no cache on disk. The environment is ignored in setuid programs. */
+    const char *cache_dir;
+    /* The attune-worker program, for ATTUNE_MEASURE and ATTUNE_EXHAUSTIVE. NULL: $ATTUNE_WORKER, else the installed one. */
+    const char *worker;
+    attune_log_callback log;    /* NULL: silent */
+    void *log_priv;
+    attune_log_level log_level; /* least important level that is passed on */
+} attune_context_options;
+
+#define ATTUNE_CONTEXT_OPTIONS_INIT {sizeof(attune_context_options), NULL, NULL, NULL, NULL, NULL, NULL, ATTUNE_LOG_WARNING}
+
+/* Opens a device of a backend. options may be NULL for the defaults. Blocks for device enumeration. The context is
+ * thread-safe; it must outlive every object made from it.
+ * Errors: NO_PLATFORM, NO_DEVICE, OPENCL, OUT_OF_MEMORY, STRUCT_SIZE, ENUM (unknown backend). */
+ATTUNE_API attune_status attune_context_create(attune_context **out, const attune_context_options *options);
+
+/* Uses the caller's OpenCL context and one of its devices, which are retained until destroy. Sub-devices are refused
+ * with UNSUPPORTED. zw-m890's limits apply where the device matches or options->backend forces it.
+ * Errors: as create, and WRONG_CONTEXT when device is not of cl. */
+ATTUNE_API attune_status attune_context_adopt(attune_context **out, cl_context cl, cl_device_id device,
+                                              const attune_context_options *options);
+
+/* Releases the context. Every plan, layout, schedule and launcher made from it must be destroyed before. */
+ATTUNE_API void attune_context_destroy(attune_context **context);
+
+/* The OpenCL objects in use; borrowed, valid while the context lives. Make queues and buffers with them. */
+ATTUNE_API cl_context attune_context_cl(const attune_context *context);
+ATTUNE_API cl_device_id attune_context_device(const attune_context *context);
+
+/* Describes the context's device and the limits that its backend enforces. */
+ATTUNE_API attune_status attune_context_info(const attune_context *context, attune_device_info *out);
+
+/* --------------------------------------------------------------------------------------------- descriptor */
+
+typedef enum attune_dtype {
+    ATTUNE_FP32 = 1,
+    ATTUNE_FP16 = 2, /* IEEE binary16 */
+    ATTUNE_BF16 = 3  /* upper half of binary32 */
+} attune_dtype;
+
+typedef enum attune_operation {
+    /* K and V are contiguous ragged tensors: sequence b owns the rows from sum(kv_len[0..b)) on. */
+    ATTUNE_PREFILL = 1,
+    /* New tokens attend to a cached prefix (slots of a KV cache) and to themselves: query m of a sequence sits at
+     * prefix + m. The new K and V are contiguous ragged tensors beside Q. (SGLang's extend attention.) */
+    ATTUNE_EXTEND = 2,
+    /* All keys, the newest included, lie in the KV cache. */
+    ATTUNE_DECODE = 3
+} attune_operation;
+
+/* The numerics contract, part of every key. Accumulation is fp32 in both. */
+typedef enum attune_precision {
+    /* Error against fp64 at most twice that of a plain kernel with fp32 products. */
+    ATTUNE_STRICT = 1,
+    /* At most twice that of a plain kernel that rounds the products' inputs (Q, and P before P.V) to the KV type. */
+    ATTUNE_FAST = 2
+} attune_precision;
+
+typedef enum attune_mask {
+    ATTUNE_MASK_NONE = 0,
+    ATTUNE_MASK_CAUSAL = 1
+} attune_mask;
+
+/* Which key the first query may see last, under a causal mask. */
+typedef enum attune_causal_alignment {
+    ATTUNE_BOTTOM_RIGHT = 0, /* query i sees keys j <= kv_len - q_len + i (FlashAttention >= 2.1, SGLang, vLLM) */
+    ATTUNE_TOP_LEFT = 1      /* query i sees keys j <= i (PyTorch's is_causal, ONNX opset 23) */
+} attune_causal_alignment;
+
+/* What is computed. For query i of a sequence at position p(i), over the keys j that the mask allows:
+ *
+ *     s_j = scale * dot(q_i, k_j);  o_i = sum_j softmax(s)_j v_j;  lse_i = ln(sum_j exp(s_j))   (natural logarithm)
+ *
+ * A row without any allowed key gives 0 and lse = -infinity. Keys that no query of their sequence may attend, and unused
+ * slots, may hold NaN or Inf in K and V. Of keys masked for some rows only, a non-finite K never leaks into the masked
+ * rows; a non-finite V there is undefined.
+ * Query head h reads KV head h / (num_q_heads / num_kv_heads). */
+typedef struct attune_attention_desc {
+    size_t size;
+    attune_operation operation;
+    int32_t num_q_heads;  /* 1 to 1024, a multiple of num_kv_heads */
+    int32_t num_kv_heads; /* 1 to 1024 */
+    int32_t head_dim_qk;  /* 1 to 576; tuned: 64 and 128 */
+    int32_t head_dim_vo;  /* 1 to 576; 0 = head_dim_qk */
+    attune_dtype q_dtype;
+    attune_dtype kv_dtype;
+    attune_dtype o_dtype;
+    attune_precision precision;
+    attune_mask mask;
+    attune_causal_alignment causal_alignment;
+    int32_t window_left;  /* keys before self that are kept; -1 = off. This version: -1 only */
+    int32_t window_right; /* keys after self that are kept; -1 = off. This version: -1 only */
+    float softcap;        /* s = softcap * tanh(s / softcap); 0 = off. This version: 0 only */
+    float scale;          /* 0 = 1 / sqrt(head_dim_qk) */
+} attune_attention_desc;
+
+#define ATTUNE_ATTENTION_DESC_INIT                                                                                     \
+    {sizeof(attune_attention_desc), ATTUNE_PREFILL, 0, 0, 0, 0, ATTUNE_FP32, ATTUNE_FP32, ATTUNE_FP32, ATTUNE_STRICT,  \
+     ATTUNE_MASK_CAUSAL, ATTUNE_BOTTOM_RIGHT, -1, -1, 0.0f, 0.0f}
+
+/* The same as the macro, for callers that cannot use it. desc must not be NULL. */
+ATTUNE_API void attune_attention_desc_init(attune_attention_desc *desc);
+
+/* ---------------------------------------------------------------------------------------------- KV layout */
+
+typedef struct attune_kv_layout attune_kv_layout;
+
+typedef enum attune_kv_order {
+    ATTUNE_KV_NHD = 1,    /* [slot, kv_head, dim]: token stride num_kv_heads * dim */
+    ATTUNE_KV_HND = 2,    /* [page, kv_head, token in page, dim]; with one page the whole cache is [kv_head, slot, dim] */
+    ATTUNE_KV_STRIDED = 3 /* the strides below */
+} attune_kv_order;
+
+/* How the KV cache lies in memory; K and V are two tensors of the same layout (but for their dims). */
+typedef struct attune_kv_layout_options {
+    size_t size;
+    attune_kv_order order;
+    attune_dtype dtype;
+    int32_t num_kv_heads;
+    int32_t head_dim_qk;
+    int32_t head_dim_vo; /* 0 = head_dim_qk */
+    int32_t page_size;   /* tokens a page; this version: 1 (slot indices) */
+    int64_t num_slots;   /* tokens the cache holds; at least 1 */
+    /* ATTUNE_KV_STRIDED only, in elements; the dim's stride is 1. */
+    int64_t k_stride_token, k_stride_head;
+    int64_t v_stride_token, v_stride_head;
+} attune_kv_layout_options;
+
+#define ATTUNE_KV_LAYOUT_OPTIONS_INIT                                                                                  \
+    {sizeof(attune_kv_layout_options), ATTUNE_KV_NHD, ATTUNE_FP32, 0, 0, 0, 1, 0, 0, 0, 0, 0}
+
+/* Fixes a layout that the engine chose. Immutable, thread-safe.
+ * Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, OVERFLOW, DTYPE, ENUM, STRIDE, UNSUPPORTED. */
+ATTUNE_API attune_status attune_kv_layout_create(attune_context *context, const attune_kv_layout_options *options,
+                                                 attune_kv_layout **out);
+ATTUNE_API void attune_kv_layout_destroy(attune_kv_layout **layout);
+
+/* The serialisable id that cache keys hold, "slots,nhd,fp32" say: everything about the layout that a kernel's choice may
+ * depend on. Valid while the layout lives. */
+ATTUNE_API const char *attune_kv_layout_id(const attune_kv_layout *layout);
+
+/* Bytes that K and V of the cache take. Either pointer may be NULL. */
+ATTUNE_API attune_status attune_kv_layout_bytes(const attune_kv_layout *layout, size_t *k_bytes, size_t *v_bytes);
+
+/* --------------------------------------------------------------------------------------------------- plan */
+
+typedef struct attune_plan attune_plan;
+
+/* How far plan creation goes to find kernels (after FFTW's planner flags). */
+typedef enum attune_policy {
+    ATTUNE_CACHED_ONLY = 1, /* a verified entry of a cache, or NOT_TUNED */
+    ATTUNE_ESTIMATE = 2,    /* the best known, or the untuned default; never measures */
+    ATTUNE_MEASURE = 3,     /* as ESTIMATE where an entry exists, else a bounded search now, in a worker process */
+    ATTUNE_EXHAUSTIVE = 4   /* measures the whole space unless the budget ends it; replaces the entry if it finds better */
+} attune_policy;
+
+/* A shape the plan should be good at: batch sequences with these lengths. */
+typedef struct attune_shape {
+    int32_t batch;  /* sequences, at least 1 */
+    int32_t q_len;  /* new tokens a sequence, at least 1 */
+    int32_t kv_len; /* keys a sequence: the prefix and the new tokens; at least 0 */
+} attune_shape;
+
+typedef struct attune_plan_options {
+    size_t size;
+    attune_policy policy;
+    const attune_shape *shapes; /* shapes to choose kernels for; NULL: a spread of usual ones */
+    size_t num_shapes;
+    int32_t max_configs;        /* compiled kernels the plan may hold, 1 to 8 */
+    /* MEASURE and EXHAUSTIVE: what ends the search, 0 = no limit of that kind. */
+    int32_t budget_tests;
+    double budget_seconds;
+    uint64_t seed;              /* of the search */
+    const char *force_config;   /* a configuration string to use whatever the caches say; NULL = none */
+} attune_plan_options;
+
+#define ATTUNE_PLAN_OPTIONS_INIT {sizeof(attune_plan_options), ATTUNE_ESTIMATE, NULL, 0, 6, 432, 0.0, 1, NULL}
+
+/* Chooses and compiles everything the plan may run, and runs each kernel once on an empty work list, so that no compiler
+ * runs afterwards. Blocks: milliseconds with warm caches, seconds to compile, minutes to measure. layout describes the KV
+ * cache and may be NULL for ATTUNE_PREFILL, which has none. options may be NULL. The plan is immutable and may be shared
+ * between threads; it keeps no reference to desc, layout or options, but context must outlive it.
+ * Errors: every argument error of the descriptor, MISMATCH (layout and desc), WRONG_CONTEXT (layout), NOT_TUNED, BUILD,
+ * UNSUPPORTED, WORKER, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_plan_create(attune_context *context, const attune_attention_desc *desc,
+                                            const attune_kv_layout *layout, const attune_plan_options *options,
+                                            attune_plan **out);
+ATTUNE_API void attune_plan_destroy(attune_plan **plan);
+
+/* Number of compiled configurations, 1 to max_configs; 0 for NULL. */
+ATTUNE_API size_t attune_plan_num_configs(const attune_plan *plan);
+
+/* Configuration i as text ("vector_tile:BLOCK_Q=32,..."), and where it came from: "tuned", "nearest", "default" or "forced".
+ * NULL out of range. Valid while the plan lives. */
+ATTUNE_API const char *attune_plan_config(const attune_plan *plan, size_t i);
+ATTUNE_API const char *attune_plan_source(const attune_plan *plan, size_t i);
+
+/* ----------------------------------------------------------------------------------------------- schedule */
+
+typedef struct attune_schedule attune_schedule;
+
+typedef struct attune_schedule_options {
+    size_t size;
+    int32_t max_batch;    /* sequences a step, 1 to 1,048,576 */
+    int64_t max_q_tokens; /* new tokens a step, over all sequences, at least 1 */
+} attune_schedule_options;
+
+#define ATTUNE_SCHEDULE_OPTIONS_INIT {sizeof(attune_schedule_options), 0, 0}
+
+/* Device and staging memory for the work list of one step. One schedule serves every plan that was created from an equal
+ * descriptor and chose equal configurations (all layers of a model with equal masks). Not thread-safe.
+ * plan is used during the call only. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, OVERFLOW, DEVICE_MEMORY. */
+ATTUNE_API attune_status attune_schedule_create(const attune_plan *plan, const attune_schedule_options *options,
+                                                attune_schedule **out);
+ATTUNE_API void attune_schedule_destroy(attune_schedule **schedule);
+
+/* Computes the work list of a step and enqueues its upload on queue, without blocking.
+ *   q_len[batch]   new tokens of each sequence, >= 0 (rows of Q, O; for EXTEND also of the new K and V)
+ *   kv_len[batch]  keys of each sequence, >= 0: for PREFILL its rows of K and V; for EXTEND prefix + q_len; for DECODE all
+ * Sequences follow each other without gaps in the ragged tensors. One batch may mix lengths freely.
+ * The arrays are read during the call only. event may be NULL; the caller releases it.
+ * The schedule holds two buffers and fills them in turn: runs enqueued before this call keep reading the other one. So
+ * one update may be made while the previous step is in flight; the one after it must be ordered behind that step's runs
+ * (same in-order queue, or the wait list). BUSY is returned when the copy of the update before last has not finished.
+ * Errors: NULL_ARGUMENT, INVALID_SIZE (negative or over a maximum of the options), OVERFLOW, WRONG_CONTEXT, BUSY, OPENCL. */
+ATTUNE_API attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue queue, int32_t batch,
+                                                const int32_t *q_len, const int32_t *kv_len, cl_uint num_wait,
+                                                const cl_event *wait, cl_event *event);
+
+/* ---------------------------------------------------------------------------------------------------- run */
+
+typedef enum attune_memory_type {
+    ATTUNE_MEMORY_NONE = 0,
+    ATTUNE_MEMORY_CL = 1, /* a cl_mem buffer */
+    ATTUNE_MEMORY_SVM = 2 /* a pointer into shared virtual memory; its size is not checked */
+} attune_memory_type;
+
+/* A tensor of shape [token, head, dim] in device memory; the dim's stride is 1. */
+typedef struct attune_tensor {
+    attune_memory_type type;
+    cl_mem cl;             /* ATTUNE_MEMORY_CL; retained by OpenCL while a run is queued */
+    void *svm;             /* ATTUNE_MEMORY_SVM */
+    size_t byte_offset;    /* a multiple of the element size */
+    int64_t stride_token;  /* elements; 0 = packed [token, head, dim]. For KV caches: 0 = the plan's layout */
+    int64_t stride_head;   /* elements; 0 = packed. For KV caches: 0 = the plan's layout */
+} attune_tensor;
+
+#define ATTUNE_TENSOR_INIT {ATTUNE_MEMORY_NONE, NULL, NULL, 0, 0, 0}
+
+/* Tensors of one run. Which are needed depends on the descriptor's operation; others stay ATTUNE_MEMORY_NONE. Nq = sum of
+ * q_len, Nkv = rows of the contiguous K and V: sum of kv_len (PREFILL) or Nq (EXTEND). */
+typedef struct attune_attention_args {
+    size_t size;
+    attune_tensor q;          /* [Nq, num_q_heads, head_dim_qk] q_dtype */
+    attune_tensor k;          /* [Nkv, num_kv_heads, head_dim_qk] kv_dtype: all keys, or the new ones (EXTEND) */
+    attune_tensor v;          /* [Nkv, num_kv_heads, head_dim_vo] kv_dtype */
+    attune_tensor o;          /* out, [Nq, num_q_heads, head_dim_vo] o_dtype; must not overlap an input */
+    attune_tensor lse;        /* out, optional, [Nq, num_q_heads] fp32 (stride_head 0 = 1, stride_token 0 = num_q_heads) */
+    attune_tensor k_cache;    /* EXTEND, DECODE: [slots, num_kv_heads, head_dim_qk] in the plan's layout */
+    attune_tensor v_cache;    /* EXTEND, DECODE: [slots, num_kv_heads, head_dim_vo] in the plan's layout */
+    attune_tensor kv_indptr;  /* EXTEND, DECODE: int32 [batch + 1], where each sequence's slots start in kv_indices */
+    attune_tensor kv_indices; /* EXTEND, DECODE: int32 slots of the cached keys, in order of position */
+    attune_tensor workspace;  /* attune_plan_workspace_size bytes, where that is not 0 */
+} attune_attention_args;
+
+#define ATTUNE_ATTENTION_ARGS_INIT                                                                                     \
+    {sizeof(attune_attention_args), ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,    \
+     ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,               \
+     ATTUNE_TENSOR_INIT}
+
+/* Workspace of a run with this schedule. The buffer must not be used by another run until this one has finished; on an
+ * out-of-order queue that means until its event is complete. 0 bytes where no kernel of the plan needs any. */
+ATTUNE_API attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_schedule *schedule, size_t *bytes);
+
+/* The kernel objects of one plan for one thread (clSetKernelArg is not thread-safe): make one per thread and plan, ahead of
+ * serving. Not thread-safe; the plan must outlive it. */
+typedef struct attune_launcher attune_launcher;
+ATTUNE_API attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **out);
+ATTUNE_API void attune_launcher_destroy(attune_launcher **launcher);
+
+/* Enqueues the attention of one step on queue behind the wait list; event (may be NULL, released by the caller) completes
+ * with it. schedule must have been updated before. Does not block, allocate, compile or take a contended lock.
+ * Every argument is checked before anything is enqueued.
+ * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated), MISSING_TENSOR,
+ * BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW, WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST. */
+ATTUNE_API attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
+                                              const attune_attention_args *args, cl_command_queue queue,
+                                              cl_uint num_wait, const cl_event *wait, cl_event *event);
+
+/* Attention on host memory in one blocking call, for trying attune out: plans with ESTIMATE, copies in, runs, copies out.
+ * PREFILL only; packed fp32 tensors: q[sum q_len, num_q_heads, head_dim_qk], k[sum kv_len, num_kv_heads, head_dim_qk],
+ * v[sum kv_len, num_kv_heads, head_dim_vo], o[sum q_len, num_q_heads, head_dim_vo], lse[sum q_len, num_q_heads] or NULL.
+ * Errors: those of every call above. */
+ATTUNE_API attune_status attune_attention_host(attune_context *context, const attune_attention_desc *desc, int32_t batch,
+                                               const int32_t *q_len, const int32_t *kv_len, const float *q, const float *k,
+                                               const float *v, float *o, float *lse);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ATTUNE_ATTUNE_H */

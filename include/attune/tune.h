@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * attune: the tuner, the search as an API, and the caches.
+ *
+ * Everything here runs candidate kernels in worker processes only; a candidate that crashes or hangs costs one test. The
+ * calls block unless they say otherwise, and may be made from several threads on different objects.
+ */
+#ifndef ATTUNE_TUNE_H
+#define ATTUNE_TUNE_H
+
+#include <attune/attune.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ----------------------------------------------------------------------------------------------- problems */
+
+/* A workload: a descriptor with the lengths of a batch. Made from a suite's name ("E1"), a name with fields appended
+ * ("E2:q=fp32,kv=fp32,prec=strict") or a problem string ("extend:hq=32,hkv=8,d=128,prefix=0/128,new=64/32"). Immutable. */
+typedef struct attune_problem attune_problem;
+
+/* Parses text; the result's text is canonical and can always be parsed back. Destroy it with attune_problem_destroy.
+ * Fields: hq, hkv, d, dv, q, kv, o (dtypes: fp32 fp16 bf16), prec (strict fast), causal (0 1), align (br tl), window, wright,
+ * cap, scale, page (0 = contiguous; 1 = slots), batch, new (q_len, a/b/c list), prefix (cached keys, list), kvlen
+ * (PREFILL and DECODE: keys, list). Lists shorter than the batch repeat.
+ * Errors: NULL_ARGUMENT, SYNTAX (names the field), and the argument errors of the descriptor. */
+ATTUNE_API attune_status attune_problem_parse(const char *text, attune_problem **out);
+ATTUNE_API void attune_problem_destroy(attune_problem **problem);
+ATTUNE_API const char *attune_problem_text(const attune_problem *problem);
+/* The suite's name it was made from ("E1"), or the canonical text where there is none. */
+ATTUNE_API const char *attune_problem_name(const attune_problem *problem);
+ATTUNE_API const attune_attention_desc *attune_problem_desc(const attune_problem *problem);
+/* OK, or UNSUPPORTED with the feature that is missing as the error's text. */
+ATTUNE_API attune_status attune_problem_supported(const attune_problem *problem);
+ATTUNE_API int32_t attune_problem_batch(const attune_problem *problem);
+/* Arrays of batch lengths, as attune_schedule_update takes them. */
+ATTUNE_API const int32_t *attune_problem_q_len(const attune_problem *problem);
+ATTUNE_API const int32_t *attune_problem_kv_len(const attune_problem *problem);
+/* Work that the mask really needs: 2 * pairs * (head_dim_qk + head_dim_vo) floating-point operations; bytes of K and V read
+ * once per KV head, of Q read and of O written once. */
+ATTUNE_API double attune_problem_flops(const attune_problem *problem);
+ATTUNE_API double attune_problem_bytes(const attune_problem *problem);
+/* Built-in suites: names of suite's ("extend", "decode", "prefill") workloads, i = 0, 1, ...; NULL past the end. */
+ATTUNE_API const char *attune_suite_workload(const char *suite, size_t i);
+
+/* ------------------------------------------------------------------------------------------------- targets */
+
+/* A device as the tuner reaches it: by name, since only workers open it. */
+typedef struct attune_target_options {
+    size_t size;
+    const char *backend;   /* as in attune_context_options */
+    const char *device;    /* as in attune_context_options */
+    const char *cache_dir; /* as in attune_context_options */
+    const char *worker;    /* as in attune_context_options */
+    int64_t memory_limit_bytes; /* a worker that grows beyond is stopped; 0 = 3/4 of the host's memory */
+    attune_log_callback log;
+    void *log_priv;
+    attune_log_level log_level;
+} attune_target_options;
+
+#define ATTUNE_TARGET_OPTIONS_INIT                                                                                     \
+    {sizeof(attune_target_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, ATTUNE_LOG_WARNING}
+
+typedef struct attune_target attune_target;
+
+/* Starts a worker that finds the device. Not thread-safe.
+ * Errors: WORKER, NO_PLATFORM, NO_DEVICE, ENUM, OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_target_create(attune_target **out, const attune_target_options *options);
+ATTUNE_API void attune_target_destroy(attune_target **target);
+ATTUNE_API attune_status attune_target_info(const attune_target *target, attune_device_info *out);
+
+/* All devices as all backends see them (several backends may list one device). Enumerated in a worker. Writes up to
+ * capacity entries (out may be NULL if it is 0) and the number there is to *count. options->device is not used. */
+ATTUNE_API attune_status attune_devices(const attune_target_options *options, attune_device_info *out, size_t capacity,
+                                        size_t *count);
+
+/* ---------------------------------------------------------------------------------------------- measuring */
+
+typedef enum attune_outcome {
+    ATTUNE_OUTCOME_OK = 0,
+    ATTUNE_OUTCOME_INVALID = 1,       /* rejected before any build: constraints or device limits */
+    ATTUNE_OUTCOME_BUILD_FAILED = 2,
+    ATTUNE_OUTCOME_WRONG = 3,         /* outside the numerics contract */
+    ATTUNE_OUTCOME_CRASHED = 4,       /* the worker died by a signal or exited */
+    ATTUNE_OUTCOME_TIMEOUT = 5,       /* past a deadline; the worker was killed */
+    ATTUNE_OUTCOME_OUT_OF_MEMORY = 6, /* device memory, or the worker grew past its limit */
+    ATTUNE_OUTCOME_DEVICE_LOST = 7,
+    ATTUNE_OUTCOME_FAILED = 8,        /* another OpenCL error */
+    ATTUNE_OUTCOME_SLOW = 9           /* right, but dropped after the first sample (over 1.5 x the best) */
+} attune_outcome;
+
+/* "ok", "invalid", "build_failed", ...; static storage. */
+ATTUNE_API const char *attune_outcome_name(attune_outcome outcome);
+
+#define ATTUNE_CONFIG_TEXT_MAX 512
+
+/* One configuration measured on one problem. Times are of one run of the whole workload. */
+typedef struct attune_measurement {
+    attune_outcome outcome;
+    char config[ATTUNE_CONFIG_TEXT_MAX];
+    char source[16];        /* "tuned", "nearest", "default" or "forced" */
+    char reason[256];       /* why the outcome is not OK */
+    int32_t num_samples;
+    double time_ms;         /* median of the samples */
+    double mad_ms;          /* median absolute deviation */
+    double build_ms;
+    double max_abs_err;     /* of O against the fp64 oracle */
+    double rel_err;         /* ||o - ref|| / ||ref|| */
+    double lse_err;
+    double fma_gflops;      /* device's fp32 multiply-add peak, measured beside the samples; 0 = not measured */
+    double read_gbps;       /* read bandwidth measured beside the samples; 0 = not measured */
+    double roofline_ms;     /* fastest time the contract's roofline permits, from the two above; 0 = not known */
+} attune_measurement;
+
+typedef struct attune_measure_options {
+    size_t size;
+    int32_t rounds;         /* interleaved rounds; each takes one sample of every configuration */
+    double min_sample_ms;   /* runs are batched until a sample is at least this long */
+    double max_seconds;     /* stop starting rounds after this; 0 = no limit (slow baselines get at least one sample) */
+    uint64_t seed;          /* of inputs and order */
+} attune_measure_options;
+
+#define ATTUNE_MEASURE_OPTIONS_INIT {sizeof(attune_measure_options), 7, 20.0, 0.0, 1}
+
+/* Builds, verifies against the fp64 oracle and times num_configs configurations of one problem, interleaved in a random order
+ * in each round, with the device's peaks measured beside them. A configuration is a string from attune_measurement.config,
+ * "tuned" (what the caches answer; the untuned default where they have none), "default" (the untuned default) or a
+ * family's name (that family's default values). out[num_configs].
+ * ratio_low / ratio / ratio_high may be NULL or arrays of num_configs: the median of the paired ratios
+ * time[i] / time[0] over the rounds, with its 95% bootstrap interval.
+ * Errors: UNSUPPORTED (problem), SYNTAX (configuration), WORKER, NO_DEVICE; what a configuration does wrong is its outcome. */
+ATTUNE_API attune_status attune_measure(attune_target *target, const attune_problem *problem, const char *const *configs,
+                                        size_t num_configs, const attune_measure_options *options, attune_measurement *out,
+                                        double *ratio_low, double *ratio, double *ratio_high);
+
+/* --------------------------------------------------------------------------------------------------- probe */
+
+/* What the device can do, measured; each trial in a worker, so that one that fails reads 0 and a reason. */
+typedef struct attune_probe_result {
+    attune_device_info device;
+    double fma_gflops[5];     /* fp32 multiply-add rate with vectors of 1, 2, 4, 8 and 16 lanes */
+    double fma_peak_gflops;   /* the best of them */
+    double read_gbps;         /* read bandwidth at a footprint well past the caches */
+    double launch_us;         /* enqueue + finish of an empty kernel */
+    double enqueue_us;        /* enqueue alone */
+    double timer_ns;          /* smallest step of the device's event clock; 0 = no profiling */
+    char failures[512];       /* "" or "trial: reason; ..." */
+} attune_probe_result;
+
+ATTUNE_API attune_status attune_probe(attune_target *target, attune_probe_result *out);
+
+/* ---------------------------------------------------------------------------------------------------- tune */
+
+typedef enum attune_tune_end {
+    ATTUNE_TUNE_DONE = 0,           /* an entry was written for every workload that has none better */
+    ATTUNE_TUNE_NO_IMPROVEMENT = 1, /* nothing beat what was there; the incumbents stay */
+    ATTUNE_TUNE_BUDGET = 2,         /* a budget ended the search; winners so far were confirmed and written */
+    ATTUNE_TUNE_INTERRUPTED = 3,    /* the callback asked to stop; winners so far were written */
+    ATTUNE_TUNE_HIT = 4             /* every workload was answered by the cache; nothing was measured */
+} attune_tune_end;
+
+/* Progress of a tuning, passed after every test. Lives for the call. */
+typedef struct attune_tune_progress {
+    const char *phase;       /* "start", "search", "confirm" or "done" */
+    int32_t tests;           /* so far, failed ones included */
+    int32_t budget_tests;    /* 0 = no limit */
+    double seconds;          /* since the start */
+    double budget_seconds;   /* 0 = no limit */
+    double eta_seconds;      /* estimate until the end */
+    const char *workload;    /* of this test */
+    const char *config;      /* of this test */
+    attune_outcome outcome;  /* of this test */
+    double time_ms;          /* of this test; 0 where it has none */
+    double best_ms;          /* of this workload so far; 0 = none yet */
+    double default_ms;       /* of this workload's untuned default; 0 = none yet */
+} attune_tune_progress;
+
+/* Return 0 to go on, anything else to stop in order. */
+typedef int (*attune_tune_callback)(void *priv, const attune_tune_progress *progress);
+
+typedef struct attune_tune_options {
+    size_t size;
+    attune_policy policy;      /* MEASURE: skip workloads that a verified entry answers; EXHAUSTIVE: the whole space */
+    const char *strategy;      /* a name from attune_search_strategy; NULL = "default" */
+    int32_t budget_tests;      /* configurations built and measured, failures included, over all workloads; 0 = no limit */
+    double budget_seconds;     /* wall clock; 0 = no limit */
+    uint64_t seed;
+    const char *journal;       /* path of the journal to write; NULL: a new file in the cache's journal folder */
+    int32_t retune;            /* 1: search even where an entry answers; the entry is the incumbent */
+    attune_tune_callback progress;
+    void *progress_priv;
+} attune_tune_options;
+
+#define ATTUNE_TUNE_OPTIONS_INIT                                                                                       \
+    {sizeof(attune_tune_options), ATTUNE_MEASURE, NULL, 432, 0.0, 1, NULL, 0, NULL, NULL}
+
+/* Result for one workload. */
+typedef struct attune_tune_result {
+    int32_t hit;                          /* 1: answered by the cache, nothing was measured */
+    int32_t promoted;                     /* 1: a new winner was written */
+    char config[ATTUNE_CONFIG_TEXT_MAX];  /* the winner */
+    double time_ms;                       /* median of fresh samples in the confirmation, never the search's minimum */
+    double default_ms;                    /* of the untuned default, in the same rounds */
+    double gain, gain_low, gain_high;     /* default's time / winner's time: median of pairs, 95% bootstrap interval */
+    double fma_gflops, read_gbps;         /* measured in the same rounds */
+    double roofline_ms;
+    double max_abs_err, rel_err;
+    char entry_path[512];                 /* file of the entry; "" for a cache without a disk */
+} attune_tune_result;
+
+typedef struct attune_tune_summary {
+    attune_tune_end end;
+    int32_t tests;                      /* configurations tried */
+    int32_t outcomes[10];               /* tests by attune_outcome */
+    double seconds;
+    char journal[512];
+} attune_tune_summary;
+
+/* Tunes num_problems workloads in one search and one budget, verifies, confirms against the incumbents in interleaved rounds,
+ * and writes the winners to the user's cache. results[num_problems]; summary may be NULL. Blocks for as long as the budget
+ * allows. Whatever a candidate does (crash, hang, wrong answer) is a record in the journal and the search goes on.
+ * Errors: UNSUPPORTED (a problem), ENUM (strategy), WORKER, DEVICE_LOST (on every attempt), IO (journal or cache cannot be
+ * written; winners so far are in results), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
+                                     const attune_tune_options *options, attune_tune_result *results,
+                                     attune_tune_summary *summary);
+
+/* --------------------------------------------------------------------------------------------- ask and tell */
+
+/* The search engine without a device: drive it with your own objective. It is what attune_tune uses. */
+typedef struct attune_search attune_search;
+
+/* One integer parameter with the values it may take. */
+typedef struct attune_search_param {
+    const char *name;
+    const int32_t *values;
+    int32_t num_values;     /* 1 to 65,535 */
+} attune_search_param;
+
+typedef struct attune_search_options {
+    size_t size;
+    const char *strategy;   /* NULL = "default" */
+    int32_t budget_tests;   /* what the strategy plans for; 0 = 432 */
+    uint64_t seed;          /* equal seeds and equal samples give equal decisions */
+    /* May be NULL. values[num_params]: 0 = not a valid configuration. Called from ask; must be deterministic. */
+    int (*feasible)(void *priv, const int32_t *values);
+    void *feasible_priv;
+    const int32_t *initial; /* values[num_params] to try first (a known good configuration); NULL = none */
+} attune_search_options;
+
+#define ATTUNE_SEARCH_OPTIONS_INIT {sizeof(attune_search_options), NULL, 0, 1, NULL, NULL, NULL}
+
+/* Names of the strategies, i = 0, 1, ...; NULL past the end. */
+ATTUNE_API const char *attune_search_strategy(size_t i);
+
+/* Parameters and values are copied. Not thread-safe. Errors: NULL_ARGUMENT, INVALID_SIZE, ENUM (strategy), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_search_create(attune_search **out, const attune_search_param *params, size_t num_params,
+                                              const attune_search_options *options);
+ATTUNE_API void attune_search_destroy(attune_search **search);
+
+/* The next configuration to measure in values[num_params]. Sets *done to 1, and leaves values, when every valid
+ * configuration was told. Asking again without telling gives the same answer. */
+ATTUNE_API attune_status attune_search_ask(attune_search *search, int32_t *values, int32_t *done);
+
+/* Reports the objective of the configuration last asked for: outcome OK with a positive finite time (smaller is better), or
+ * another outcome, whose time is not read. Errors: INVALID_SIZE (time), MISMATCH (nothing was asked). */
+ATTUNE_API attune_status attune_search_tell(attune_search *search, attune_outcome outcome, double time);
+
+/* The best so far: values[num_params] and its time. NOT_TUNED before the first OK. */
+ATTUNE_API attune_status attune_search_best(const attune_search *search, int32_t *values, double *time);
+
+/* --------------------------------------------------------------------------------------------------- caches */
+
+/* One entry, as `attune cache list` shows it. Strings live for the callback's call. */
+typedef struct attune_cache_entry_info {
+    const char *key;       /* hex hash that names it */
+    const char *level;     /* "user", "site" or "shipped" */
+    const char *device;
+    const char *backend;
+    const char *simulated; /* "" for real hardware */
+    const char *workload;  /* problem string it was tuned on */
+    const char *config;
+    const char *path;
+    double time_ms, default_ms, gain;
+    int32_t verified;      /* 1: has a receipt for its device and driver */
+} attune_cache_entry_info;
+
+/* Return 0 to go on. */
+typedef int (*attune_cache_callback)(void *priv, const attune_cache_entry_info *entry);
+
+/* Visits every readable entry; unreadable ones are logged once and counted in *unreadable (may be NULL).
+ * cache_dir as in attune_context_options. */
+ATTUNE_API attune_status attune_cache_list(const attune_target_options *options, attune_cache_callback callback, void *priv,
+                                           size_t *unreadable);
+
+/* Text of one entry (JSON) by its key's hex hash or an unambiguous prefix of at least 4 digits. Free it with free(). */
+ATTUNE_API attune_status attune_cache_show(const attune_target_options *options, const char *key, char **text);
+
+/* Says how problem would be answered on target: the level that answers, the configuration, and why the levels before it
+ * did not. Free *text with free(). */
+ATTUNE_API attune_status attune_cache_explain(attune_target *target, const attune_problem *problem, char **text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ATTUNE_TUNE_H */

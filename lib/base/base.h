@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Ground floor: errors, log, strings, hashes, clock, random numbers. */
+#ifndef ATTUNE_BASE_H
+#define ATTUNE_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <attune/attune.h>
+
+#define PRINTF_LIKE(text, args) __attribute__((format(printf, text, args)))
+
+/* ---- errors: the calling thread's last failure */
+
+/* Records the text and returns status: `return set_error(ATTUNE_ERROR_OFFSET, "q.byte_offset is ...")`. */
+attune_status set_error(attune_status status, const char *format, ...) PRINTF_LIKE(2, 3);
+/* As set_error, with an OpenCL code; its name is appended to the text. */
+attune_status set_opencl_error(attune_status status, int code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Attaches a compiler's output to the failure just recorded. */
+void attach_build_log(const char *log);
+/* "CL_INVALID_VALUE", ...; "unknown" otherwise. */
+const char *opencl_error_name(int code);
+
+/* ---- log */
+
+struct logger {
+    attune_log_callback callback; /* NULL: silent */
+    void *priv;
+    attune_log_level level;
+};
+
+void log_message(const struct logger *logger, attune_log_level level, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* ---- strings */
+
+/* Growing text. Zero-initialise; after an allocation fails `failed` is set and the text stays as it was. */
+struct strbuf {
+    char *text; /* NUL-terminated, or NULL while empty */
+    size_t length, capacity;
+    bool failed;
+};
+
+void strbuf_printf(struct strbuf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
+void strbuf_append(struct strbuf *buf, const char *data, size_t length);
+void strbuf_free(struct strbuf *buf);
+/* Takes the text ("" rather than NULL; free() it), or returns NULL and frees when an append failed. */
+char *strbuf_take(struct strbuf *buf);
+
+/* Copies as much of src as fits and terminates. size >= 1. */
+void copy_string(char *dst, size_t size, const char *src);
+
+/* Shortest decimal text that reads back as the same value, with '.' whatever the locale. text[32]. */
+void format_double(double value, char *text);
+
+/* ---- environment */
+
+/* getenv, but NULL in setuid or setgid programs and for empty values. */
+const char *env_get(const char *name);
+
+/* ---- checks */
+
+#define HASH_HEX_SIZE 33
+/* XXH3-128 of data as 32 hex digits. */
+void hash_hex(const void *data, size_t size, char hex[HASH_HEX_SIZE]);
+/* CRC-32C (Castagnoli), continuing from crc (0 to start). */
+uint32_t crc32c(uint32_t crc, const void *data, size_t size);
+
+/* ---- clock */
+
+/* Monotonic nanoseconds. All of attune reads time here. Tests set ATTUNE_TEST_CLOCK to a file holding a uint64 of
+ * nanoseconds, which is then mapped and read instead (the fake driver advances it). */
+uint64_t clock_now_ns(void);
+/* True while ATTUNE_TEST_CLOCK is in force. */
+bool clock_is_virtual(void);
+
+/* ---- random numbers: splitmix64 to seed, xoshiro256** to draw (Blackman and Vigna) */
+
+struct rng {
+    uint64_t s[4];
+};
+
+void rng_seed(struct rng *rng, uint64_t seed);
+uint64_t rng_next(struct rng *rng);
+/* Uniform in 0 .. bound-1 without bias (Lemire); bound >= 1. */
+uint64_t rng_below(struct rng *rng, uint64_t bound);
+/* Uniform in [0, 1) with 53 bits. */
+double rng_double(struct rng *rng);
+
+/* ---- types */
+
+/* Bytes of a dtype; 0 if unknown. */
+size_t dtype_size(attune_dtype dtype);
+/* "fp32", ...; "?" if unknown. */
+const char *dtype_name(attune_dtype dtype);
+bool dtype_from_name(const char *name, attune_dtype *out);
+/* Rounds to nearest even. */
+uint16_t float_to_half(float value);
+float half_to_float(uint16_t half);
+uint16_t float_to_bf16(float value);
+float bf16_to_float(uint16_t bf16);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Winners on disk: one JSON file of at most 4 KiB per entry, named by the hash of its key. Files are hostile until checked: a
+ * regular file, owned by the effective user (user level), not writable by others, of bounded size, exact schema, every value
+ * in range, checksum over everything. Whatever is wrong is one warning and a miss.
+ *
+ * A cache has up to three levels (user, site, shipped); only the user's is written. Thread-safe.
+ */
+#ifndef ATTUNE_CACHE_H
+#define ATTUNE_CACHE_H
+
+#include "base/base.h"
+#include "family/family.h"
+
+#define CACHE_SCHEMA 1
+#define CACHE_ENTRY_MAX 4096
+
+/* Everything that a winner's validity depends on, embedded whole in the entry. Unused tails of strings are zero. */
+struct cache_key {
+    /* device identity, normalised: not the ordinal */
+    char device_name[128], device_vendor[128];
+    int32_t compute_units;
+    int64_t local_mem_bytes;
+    char cpu_model[128];   /* host devices; "" otherwise */
+    char driver[256];      /* driver and compiler version */
+    char backend[16];
+    char simulated[128];   /* "" for hardware */
+    /* what is computed */
+    int32_t operation, q_dtype, kv_dtype, o_dtype, precision;
+    int32_t head_dim_qk, head_dim_vo, group_size;
+    int32_t mask;
+    char layout[64];       /* attune_kv_layout_id, "" without a cache */
+    int32_t q_class, log2_kv, log2_heads; /* shape bucket */
+};
+
+struct cache_receipt {
+    int32_t valid;         /* 1: the checks below passed on this very device, driver and family source */
+    char device_name[128];
+    char driver[256];
+    char family_hash[33];
+    char checks[128];      /* names of the checks passed, comma-separated */
+};
+
+struct cache_entry {
+    struct cache_key key;
+    struct kernel_config config;      /* stored by family name and parameter names */
+    char family_hash[33], space_hash[33];
+    char workload[512];               /* canonical problem string it was tuned on */
+    double q_len, kv_len, batch;      /* the workload's mean lengths, for nearest-shape look-ups */
+    double time_ms, mad_ms;           /* of the confirmation */
+    int32_t samples;
+    double default_ms;
+    double gain, gain_low, gain_high; /* default / winner: median of pairs and its 95% interval */
+    char tool_version[32];
+    uint64_t seed;
+    char journal[64];                 /* journal's id */
+    struct cache_receipt receipt;
+    bool stale;                       /* not stored: set by look-ups when family_hash or space_hash is not the current one */
+};
+
+struct cache;
+
+struct cache_paths {
+    const char *user;    /* NULL: none */
+    const char *site;    /* NULL: none */
+    const char *shipped; /* NULL: none */
+};
+
+enum cache_level { CACHE_MEMORY, CACHE_USER, CACHE_SITE, CACHE_SHIPPED, CACHE_LEVELS };
+const char *cache_level_name(enum cache_level level);
+
+/* Resolves the user's folder: dir if given ("" = none), else ATTUNE_CACHE_DIR, XDG_CACHE_HOME/attune, HOME/.cache/attune.
+ * Writes "" when there is none. The folder is not made. */
+void cache_user_dir(const char *dir, char *path, size_t size);
+
+/* Opens without reading. Missing folders are empty levels. logger is copied. */
+attune_status cache_open(struct cache **out, const struct cache_paths *paths, const struct logger *logger);
+void cache_close(struct cache **cache);
+
+/* Exact look-up: memory, user, site, shipped. False on a miss. Entries whose family or space changed come back stale. */
+bool cache_find(struct cache *cache, const struct cache_key *key, struct cache_entry *out, enum cache_level *level);
+
+/* The nearest entry whose key differs in the shape bucket only (same q_class; distance in log2 of kv_len and of batch x
+ * heads), not stale, with a valid receipt. */
+bool cache_find_nearest(struct cache *cache, const struct cache_key *key, struct cache_entry *out, enum cache_level *level);
+
+/* Keeps the entry in memory and, where there is a user folder, writes it: O_EXCL | O_NOFOLLOW temp file, mode 0600, fsync,
+ * rename, fsync of the folder, under a lock on a separate file. path (may be NULL, [path_size]) gets the file's name or "".
+ * IO when the file cannot be written: the entry is kept in memory all the same, and the file that was there is intact. */
+attune_status cache_store(struct cache *cache, const struct cache_entry *entry, char *path, size_t path_size);
+
+/* Visits entries of user, site and shipped; return false to stop. Counts unreadable files. */
+typedef bool (*cache_visitor)(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash,
+                              const char *path);
+void cache_visit(struct cache *cache, cache_visitor visitor, void *priv, size_t *unreadable);
+
+/* JSON text of an entry (free() it), and back: every fault gives a text in the last error. */
+char *cache_entry_to_json(const struct cache_entry *entry);
+attune_status cache_entry_from_json(const char *text, size_t size, struct cache_entry *out);
+
+/* Hash that names key's file. */
+void cache_key_hash(const struct cache_key *key, char hex[HASH_HEX_SIZE]);
+
+/* ---- compiled binaries (lib/cache/binaries.c): files in the user folder's "binaries", keyed by a hash of everything that goes
+ * into a build; checked for owner, mode, size and checksum when read. */
+bool cache_binary_load(struct cache *cache, const char *key_hash, void **data, size_t *size); /* free(*data) */
+attune_status cache_binary_store(struct cache *cache, const char *key_hash, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The reference: attention in fp64 on the host, written from the semantics alone. Also the plain implementations in fp32
+ * whose error the numerics contract is a multiple of.
+ */
+#ifndef ATTUNE_ORACLE_H
+#define ATTUNE_ORACLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <attune/attune.h>
+
+/* Host tensors of one batch, as stored (already rounded to their types, here widened to float). All strides in elements; the
+ * dim's stride is 1. Keys of sequence b have positions 0 .. kv_len[b]-1: the first kv_len - new_len are gathered from
+ * the cache through kv_indices[kv_indptr[b] + j], the rest are rows new_start(b) + ... of k and v, where new_start is the sum
+ * of new_len before b. PREFILL: new_len = kv_len. EXTEND: new_len = q_len. DECODE: new_len = 0.
+ * Query rows of sequence b start at the sum of q_len before b. */
+struct oracle_input {
+    const attune_attention_desc *desc;
+    int32_t batch;
+    const int32_t *q_len, *kv_len; /* [batch] */
+    const float *q;
+    int64_t q_stride_token, q_stride_head;
+    const float *k, *v;
+    int64_t k_stride_token, k_stride_head, v_stride_token, v_stride_head;
+    const float *k_cache, *v_cache;
+    int64_t k_cache_stride_token, k_cache_stride_head, v_cache_stride_token, v_cache_stride_head;
+    const int32_t *kv_indptr, *kv_indices;
+};
+
+/* Results are packed: o[sum q_len, num_q_heads, head_dim_vo], lse[sum q_len, num_q_heads].
+ * Everything that desc can say is computed (windows, soft cap, alignment), whatever the kernels support. Returns
+ * OUT_OF_MEMORY, or OK. Single-threaded. */
+attune_status oracle_attention_fp64(const struct oracle_input *input, double *o, double *lse);
+
+/* The plain implementation of the descriptor's contract: STRICT: fp32 products and fp32 accumulation; FAST: Q, and P before
+ * P.V, rounded to the KV type first. Natural order of keys, one pass for the maximum, one for the sums. */
+attune_status oracle_attention_plain(const struct oracle_input *input, float *o, float *lse);
+
+/* Error of a result against the fp64 oracle. NaN anywhere it should not be gives infinity. */
+struct oracle_error {
+    double max_abs;  /* max |o - ref| */
+    double relative; /* ||o - ref|| / ||ref||; 0 where both are 0 */
+    double lse;      /* max |lse - ref| / max(1, |ref|); -inf must equal -inf */
+};
+
+/* o, ref: count values; lse, lse_ref: lse_count values, or NULL. */
+struct oracle_error oracle_compare(const float *o, const double *ref, size_t count, const float *lse, const double *lse_ref,
+                                   size_t lse_count);
+
+/* The contract: each of max_abs and relative at most 2 x the plain implementation's + 1e-6, lse at most 1e-5 (FAST: or 2 x
+ * plain's). Returns OK, or NOT_VERIFIED with a text that gives figure and bound. */
+attune_status oracle_verdict(attune_precision precision, const struct oracle_error *error, const struct oracle_error *plain);
+
+#endif

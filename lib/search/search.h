@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The search engine: ask for a (configuration, workload) pair, measure it, tell the outcome. One search covers several
+ * workloads jointly; features of a workload (log lengths, heads, ...) are inputs of the model beside the parameters.
+ * Decisions depend on the space, the options and the samples told, and on nothing else: equal inputs give equal decisions
+ * with any compiler (built with -ffp-contract=off, no libm transcendental in a decision).
+ */
+#ifndef ATTUNE_SEARCH_SEARCH_H
+#define ATTUNE_SEARCH_SEARCH_H
+
+#include "space.h"
+
+#define SEARCH_MAX_WORKLOADS 64
+#define SEARCH_MAX_FEATURES 16
+
+enum search_outcome {
+    SEARCH_OK,
+    SEARCH_FAILED /* did not build, was wrong, crashed, ...: not feasible for this workload */
+};
+
+struct search_options {
+    const char *strategy;  /* NULL = "default" */
+    int32_t budget_tests;  /* what the strategy plans for, over all workloads */
+    uint64_t seed;
+    int32_t num_workloads; /* at least 1 */
+    int32_t num_features;
+    const double *features; /* [num_workloads][num_features], finite; may be NULL where num_features is 0 */
+    /* Tried first, in this order, for each workload: the library's default, incumbents, seeds. values[num_seeds][num_params].
+     * Duplicates and infeasible ones are skipped. */
+    int32_t num_seeds;
+    const int32_t *seeds;
+};
+
+struct search_proposal {
+    int32_t workload;
+    int32_t values[SEARCH_MAX_PARAMS]; /* values, not indices; inactive parameters have their first value */
+    const char *why;      /* "seed", "space-filling", "model", "random", "neighbour", ...; static */
+    double predicted;     /* time the strategy expects; 0 = none */
+};
+
+struct search;
+
+/* Copies what it needs of the options and of the space's arrays; space->feasible and priv must stay callable.
+ * NULL when out of memory, or when the strategy is not known (search_strategy_find tells). */
+struct search *search_create(const struct search_space *space, const struct search_options *options);
+void search_destroy(struct search *search);
+
+/* Next pair to measure; false when every feasible pair was told. Asking again without telling gives the same answer. No pair
+ * is proposed twice. */
+bool search_ask(struct search *search, struct search_proposal *out);
+/* Outcome of the last proposal; time is read for SEARCH_OK and must be positive and finite. */
+void search_tell(struct search *search, enum search_outcome outcome, double time);
+
+/* The k-th best configuration told for a workload (k = 0: the best), with its time; false if there are fewer. */
+bool search_best(const struct search *search, int32_t workload, int32_t k, int32_t *values, double *time);
+
+/* Names of strategies, i = 0, 1, ...; NULL past the end. "default" is first. */
+const char *search_strategy_name(int i);
+/* True if name is a strategy. */
+bool search_strategy_find(const char *name);
+
+#endif

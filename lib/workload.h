@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Host tensors for a problem, drawn from a seed. The supervisor, the worker and the tests make the same ones. */
+#ifndef ATTUNE_WORKLOAD_H
+#define ATTUNE_WORKLOAD_H
+
+#include "oracle/oracle.h"
+#include "problem.h"
+
+enum workload_pattern {
+    PATTERN_NORMAL,       /* uniform in +-1 times magnitude */
+    PATTERN_CONSTANT,     /* all rows equal */
+    PATTERN_DOMINANT_KEY, /* one key per row dominates */
+    PATTERN_CANCELLATION, /* values whose weighted sum nearly cancels */
+    PATTERN_COUNT
+};
+
+struct workload_options {
+    uint64_t seed;
+    enum workload_pattern pattern;
+    float magnitude;      /* of Q and K; 1 = logits of a few units */
+    int32_t slack_slots;  /* unused cache slots beside the used ones, poisoned with NaN */
+    int32_t pad;          /* extra elements in every token stride (strides that are not packed); 0 = packed */
+    int32_t offset;       /* elements before the first of every tensor; 0 = none */
+};
+
+#define WORKLOAD_OPTIONS_INIT {1, PATTERN_NORMAL, 1.0f, 7, 0, 0}
+
+/* One tensor: values as stored, in bytes of its dtype, canary-filled where no value lies, and widened to float. */
+struct workload_tensor {
+    attune_dtype dtype;
+    int64_t tokens, stride_token, stride_head, offset; /* elements */
+    size_t bytes;
+    void *data;     /* bytes, as stored */
+    float *widened; /* the same elements as float */
+};
+
+struct workload {
+    struct workload_tensor q, k, v, k_cache, v_cache; /* data is NULL for those that the operation has not */
+    int32_t *kv_indptr, *kv_indices;                  /* NULL without a cache */
+    int64_t num_indices, num_slots;
+    /* Output's geometry; no data. */
+    struct workload_tensor o;
+    int64_t q_tokens;
+};
+
+attune_status workload_create(const attune_problem *problem, const struct workload_options *options, struct workload *out);
+void workload_destroy(struct workload *workload);
+
+/* The oracle's view of it. Points into workload and problem. */
+void workload_oracle_input(const attune_problem *problem, const struct workload *workload, struct oracle_input *out);
+
+#endif
