@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "answer.h"
+#include "desc.h"
+
+struct kernel_facts target_facts(const struct attune_target *target, const attune_problem *problem)
+{
+    return problem_facts(&problem->desc, backend_sub_group_size(&target->choice));
+}
+
+attune_status target_key(struct attune_target *target, const attune_problem *problem, struct cache_key *key)
+{
+    char layout[sizeof key->layout];
+    attune_status status = target_layout_id(target, problem, layout, sizeof layout);
+    memset(key, 0, sizeof *key);
+    select_device_key(&target->choice, key);
+    struct shape_bucket bucket = shape_bucket_of(&problem->desc, problem->batch, problem->q_len, problem->kv_len);
+    select_problem_key(&problem->desc, layout, bucket, key);
+    return status;
+}
+
+attune_status target_answer(struct attune_target *target, const attune_problem *problem, struct cache_key *key,
+                            struct selection *answer)
+{
+    struct kernel_facts facts = target_facts(target, problem);
+    attune_status status = target_key(target, problem, key);
+    if (status != ATTUNE_OK)
+        return status;
+    return select_config(target->cache, key, target->choice.backend, &target->choice.limits, &facts, answer);
+}
+
+/* ---- attune_cache_* */
+
+static attune_status open_for(const attune_target_options *options, struct cache **cache)
+{
+    char dir[1024];
+    attune_status status = options ? struct_check(options, sizeof *options, "options") : ATTUNE_OK;
+    return status == ATTUNE_OK ? target_open_cache(options, dir, sizeof dir, cache) : status;
+}
+
+struct listing {
+    attune_cache_callback callback;
+    void *priv;
+};
+
+static bool has_receipt(const struct cache_entry *entry)
+{
+    return !entry->stale && select_receipt_valid(entry, &entry->key);
+}
+
+static bool list_entry(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash, const char *path)
+{
+    const struct listing *listing = priv;
+    char config[ATTUNE_CONFIG_TEXT_MAX];
+    kernel_config_format(&entry->config, config, sizeof config);
+    attune_cache_entry_info info = {.key = hash,
+                                    .level = cache_level_name(level),
+                                    .device = entry->key.device_name,
+                                    .backend = entry->key.backend,
+                                    .simulated = entry->key.simulated,
+                                    .workload = entry->workload,
+                                    .config = config,
+                                    .path = path,
+                                    .time_ms = entry->time_ms,
+                                    .default_ms = entry->default_ms,
+                                    .gain = entry->gain,
+                                    .verified = has_receipt(entry)};
+    return listing->callback(listing->priv, &info) == 0;
+}
+
+attune_status attune_cache_list(const attune_target_options *options, attune_cache_callback callback, void *priv,
+                                size_t *unreadable)
+{
+    if (!callback)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "callback is NULL");
+    struct cache *cache;
+    attune_status status = open_for(options, &cache);
+    if (status != ATTUNE_OK)
+        return status;
+    struct listing listing = {callback, priv};
+    size_t bad = 0;
+    cache_visit(cache, list_entry, &listing, &bad);
+    if (unreadable)
+        *unreadable = bad;
+    cache_close(&cache);
+    return ATTUNE_OK;
+}
+
+struct lookup {
+    const char *prefix;
+    char hash[HASH_HEX_SIZE];
+    struct cache_entry entry;
+    int found;
+};
+
+static bool match_entry(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash, const char *path)
+{
+    struct lookup *lookup = priv;
+    (void)level, (void)path;
+    if (strncmp(hash, lookup->prefix, strlen(lookup->prefix)))
+        return true;
+    /* The same key on a lower level is the same entry's shadow. */
+    if (lookup->found && !strcmp(hash, lookup->hash))
+        return true;
+    if (!lookup->found++) {
+        lookup->entry = *entry;
+        copy_string(lookup->hash, sizeof lookup->hash, hash);
+    }
+    return true;
+}
+
+attune_status attune_cache_show(const attune_target_options *options, const char *key, char **text)
+{
+    if (!key || !text)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", key ? "text" : "key");
+    *text = NULL;
+    if (strlen(key) < 4 || strlen(key) >= HASH_HEX_SIZE || strspn(key, "0123456789abcdef") != strlen(key))
+        return set_error(ATTUNE_ERROR_SYNTAX, "key is \"%.40s\"; it must be 4 to 32 hex digits", key);
+    struct cache *cache;
+    attune_status status = open_for(options, &cache);
+    if (status != ATTUNE_OK)
+        return status;
+    struct lookup lookup = {.prefix = key};
+    cache_visit(cache, match_entry, &lookup, NULL);
+    cache_close(&cache);
+    if (lookup.found != 1)
+        return set_error(ATTUNE_ERROR_NOT_TUNED, lookup.found ? "%d entries begin with %s" : "%d entries have the key %s",
+                         lookup.found, key);
+    *text = cache_entry_to_json(&lookup.entry);
+    return *text ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for an entry's text");
+}
+
+attune_status attune_cache_explain(attune_target *target, const attune_problem *problem, char **text)
+{
+    if (!target || !problem || !text)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !target ? "target" : !problem ? "problem" : "text");
+    *text = NULL;
+    attune_status status = attune_problem_supported(problem);
+    struct cache_key key;
+    struct selection answer;
+    if (status == ATTUNE_OK)
+        status = target_answer(target, problem, &key, &answer);
+    if (status != ATTUNE_OK)
+        return status;
+    char hash[HASH_HEX_SIZE], config[ATTUNE_CONFIG_TEXT_MAX];
+    cache_key_hash(&key, hash);
+    kernel_config_format(&answer.config, config, sizeof config);
+    struct strbuf out = {0};
+    strbuf_printf(&out, "%s: %s\n%s\nkey %s", answer.source, config, answer.why, hash);
+    *text = strbuf_take(&out);
+    return *text ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for an explanation");
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the supervisor and attune-worker say to each other: frames of a uint32 length in host order and that many bytes of
+ * JSON, over a socket pair. A request has "op"; its reply has "ok": true, or "ok": false with "status" (attune_status),
+ * "error" and "log". Outputs travel in a shared mapping instead.
+ *
+ *   devices                                              every device as every backend sees it
+ *   open     backend device                              opens the device: who it is, its limits
+ *   layout   problem                                     id of the KV layout that the problem's plans take
+ *   load     input problem seed pattern magnitude pad offset   draws a workload, makes its device buffers
+ *   unload                                               drops all inputs and slots
+ *   build    slot input config                           a plan of that configuration for the input's descriptor and lengths
+ *   poison   input seed                                  fills O and LSE with random bytes
+ *   time     slot input launches                         runs back to back, finish; "span_ns" by the device's events
+ *   fetch    input shared                                copies O, then LSE, into the first `shared` bytes of the mapping
+ *   probe    trial vec launches                          one trial of the device's peaks
+ */
+#ifndef ATTUNE_TUNER_PROTOCOL_H
+#define ATTUNE_TUNER_PROTOCOL_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+
+#define PROTOCOL_VERSION 1
+#define PROTOCOL_FRAME_MAX (16u << 20)
+
+/* Descriptors of the worker. */
+enum { WORKER_SOCKET = 3, WORKER_SHARED = 4, WORKER_FIRST_UNUSED = 5 };
+
+struct frame_reader {
+    struct strbuf buffer;
+};
+
+/* Sends all of message, blocking. False when the peer is gone or memory ran out. */
+bool frame_send(int socket, const json_t *message);
+
+enum frame_result { FRAME_READY, FRAME_PARTIAL, FRAME_END, FRAME_BROKEN };
+
+/* Reads what there is; blocks for it unless dont_wait. FRAME_READY: *message is the caller's. */
+enum frame_result frame_receive(struct frame_reader *reader, int socket, bool dont_wait, json_t **message);
+void frame_reader_reset(struct frame_reader *reader);
+
+/* Bytes that fill outputs before a run, the same on both sides. */
+void poison_fill(uint64_t seed, void *data, size_t size);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the supervisor knows of a problem and a worker must not: the fp64 oracle's output and the plain implementation's error,
+ * for the workload itself and for a small one of the same descriptor with lengths and values that bite.
+ */
+#ifndef ATTUNE_TUNER_REFERENCE_H
+#define ATTUNE_TUNER_REFERENCE_H
+
+#include "session.h"
+#include "workload.h"
+
+/* One set of input values with its reference. */
+struct input_set {
+    int id; /* the worker's number for it */
+    const attune_problem *problem;
+    struct workload_options options;
+    struct workload_tensor geometry; /* of O: no data */
+    int32_t heads, dim;
+    size_t num_values, num_rows;     /* of O, of LSE */
+    double *o, *lse;                 /* NULL until computed; packed */
+    struct oracle_error plain;
+    uint32_t generation;             /* worker that has it loaded */
+    uint64_t poison_seed;            /* what its outputs were last filled with */
+};
+
+#define NUM_EDGE_SETS 5
+
+struct reference {
+    const attune_problem *problem; /* the caller's */
+    attune_problem *edge_problem;  /* short ragged lengths */
+    struct input_set real, edges[NUM_EDGE_SETS];
+};
+
+/* Prepares; computes nothing yet. number tells the problems of one session apart. */
+attune_status reference_create(const attune_problem *problem, int number, uint64_t seed, struct reference *out);
+void reference_destroy(struct reference *reference);
+
+/* Computes a set's oracle and plain error, unless it has them. */
+attune_status input_set_compute(struct input_set *set);
+
+/* Loads a set into the session's worker, unless it is there. */
+attune_outcome input_set_load(struct session *session, struct input_set *set);
+
+#endif

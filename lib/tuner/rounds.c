@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rounds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe.h"
+
+/* A candidate this much slower than the fastest takes part in the first rounds only: it can decide nothing. */
+#define SLOW_RATIO 8.0
+#define SLOW_ROUNDS 3
+#define RESAMPLES 2000
+/* Peaks are measured in every so many rounds. */
+#define PEAK_EVERY 3
+
+/* The worker that holds the candidates' plans may have been replaced since they were built. */
+static attune_outcome make_ready(struct attune_target *target, struct reference *reference, struct candidate *candidate)
+{
+    struct session *session = &target->session;
+    if (session->alive && candidate->generation == session->generation)
+        return ATTUNE_OUTCOME_OK;
+    attune_outcome outcome = candidate_build(target, reference, candidate);
+    candidate->generation = session->generation;
+    return outcome;
+}
+
+static attune_outcome sample(struct attune_target *target, struct reference *reference, struct candidate *candidate, bool check,
+                             struct rng *rng, double *time_ms)
+{
+    attune_outcome outcome = make_ready(target, reference, candidate);
+    if (outcome == ATTUNE_OUTCOME_OK && check)
+        outcome = candidate_poison(target, reference, candidate, rng);
+    if (outcome == ATTUNE_OUTCOME_OK)
+        outcome = candidate_sample(target, reference, candidate, time_ms);
+    if (outcome == ATTUNE_OUTCOME_OK && check)
+        outcome = candidate_check(target, reference, candidate);
+    return outcome;
+}
+
+static void shuffle(int32_t *order, int32_t count, struct rng *rng)
+{
+    for (int32_t i = 0; i < count; i++)
+        order[i] = i;
+    for (int32_t i = count - 1; i > 0; i--) {
+        int32_t j = (int32_t)rng_below(rng, (uint64_t)i + 1), swap = order[i];
+        order[i] = order[j];
+        order[j] = swap;
+    }
+}
+
+/* Fastest of the first round, to tell who is slow. */
+static double fastest(const struct rounds *rounds)
+{
+    double best = 0;
+    for (int32_t i = 0; rounds->count && i < rounds->num_candidates; i++)
+        if (rounds->times[i] > 0 && (best == 0 || rounds->times[i] < best))
+            best = rounds->times[i];
+    return best;
+}
+
+static bool takes_part(const struct rounds *rounds, const struct candidate *candidate, int32_t i)
+{
+    if (candidate->outcome != ATTUNE_OUTCOME_OK)
+        return false;
+    double best = fastest(rounds);
+    return rounds->count < SLOW_ROUNDS || best == 0 || rounds->times[i] <= SLOW_RATIO * best;
+}
+
+static attune_status run_round(struct attune_target *target, struct reference *reference, struct candidate *candidates,
+                               bool check, struct rng *rng, struct rounds *rounds)
+{
+    int32_t order[MAX_CANDIDATES], count = rounds->num_candidates;
+    double *times = rounds->times + (size_t)rounds->count * (size_t)count;
+    shuffle(order, count, rng);
+    for (int32_t k = 0; k < count; k++) {
+        int32_t i = order[k];
+        if (!takes_part(rounds, &candidates[i], i))
+            continue;
+        attune_status status = candidate_prepare(target, reference);
+        if (status != ATTUNE_OK)
+            return status;
+        double time_ms = 0;
+        candidates[i].outcome = sample(target, reference, &candidates[i], check, rng, &time_ms);
+        times[i] = candidates[i].outcome == ATTUNE_OUTCOME_OK ? time_ms : 0;
+    }
+    rounds->count++;
+    return ATTUNE_OK;
+}
+
+struct peaks {
+    double fma[64], read[64];
+    size_t count;
+};
+
+static void measure_peaks(struct attune_target *target, struct peaks *peaks)
+{
+    if (peaks->count == sizeof peaks->fma / sizeof peaks->fma[0])
+        return;
+    double fma, read;
+    probe_peaks(target, &fma, &read);
+    if (fma <= 0 || read <= 0)
+        return;
+    peaks->fma[peaks->count] = fma;
+    peaks->read[peaks->count++] = read;
+}
+
+attune_status rounds_run(struct attune_target *target, struct reference *reference, struct candidate *candidates,
+                         int32_t count, const struct rounds_options *options, struct rng *rng, struct rounds *out)
+{
+    memset(out, 0, sizeof *out);
+    out->num_candidates = count;
+    out->capacity = options->rounds;
+    out->times = calloc((size_t)options->rounds * (size_t)count + 1, sizeof *out->times);
+    if (!out->times)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %d rounds", options->rounds);
+    uint64_t start = clock_now_ns();
+    struct peaks peaks = {.count = 0};
+    int32_t checked = (int32_t)rng_below(rng, (uint64_t)options->rounds);
+    for (int32_t r = 0; r < options->rounds && out->status == ATTUNE_OK; r++) {
+        double seconds = (double)(clock_now_ns() - start) * 1e-9;
+        if (r && options->max_seconds > 0 && seconds >= options->max_seconds)
+            break;
+        if (r % PEAK_EVERY == 0)
+            measure_peaks(target, &peaks);
+        bool check = r == 0 || r == checked || r == options->rounds - 1;
+        out->status = run_round(target, reference, candidates, check, rng, out);
+    }
+    if (out->status == ATTUNE_OK)
+        measure_peaks(target, &peaks);
+    if (peaks.count) {
+        out->fma_gflops = stats_median(peaks.fma, peaks.count);
+        out->read_gbps = stats_median(peaks.read, peaks.count);
+    }
+    return ATTUNE_OK;
+}
+
+void rounds_free(struct rounds *rounds)
+{
+    free(rounds->times);
+    rounds->times = NULL;
+}
+
+int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, double *mad)
+{
+    int32_t n = 0;
+    double *x = calloc((size_t)rounds->count + 1, sizeof *x);
+    *median = *mad = 0;
+    for (int32_t r = 0; x && r < rounds->count; r++) {
+        double time = rounds->times[(size_t)r * (size_t)rounds->num_candidates + (size_t)i];
+        if (time > 0)
+            x[n++] = time;
+    }
+    if (n) {
+        *median = stats_median(x, (size_t)n);
+        *mad = stats_mad(x, (size_t)n);
+    }
+    free(x);
+    return n;
+}
+
+struct stats_interval rounds_ratio(const struct rounds *rounds, int32_t a, int32_t b, uint64_t seed)
+{
+    struct stats_interval none = {0, 0, 0};
+    double *ratio = calloc((size_t)rounds->count + 1, sizeof *ratio);
+    size_t n = 0;
+    for (int32_t r = 0; ratio && r < rounds->count; r++) {
+        const double *times = rounds->times + (size_t)r * (size_t)rounds->num_candidates;
+        if (times[a] > 0 && times[b] > 0)
+            ratio[n++] = times[a] / times[b];
+    }
+    if (n)
+        none = stats_bootstrap_median(ratio, n, 0.95, RESAMPLES, seed);
+    free(ratio);
+    return none;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Several verified configurations of one problem, timed in interleaved rounds with the device's peaks beside them. */
+#ifndef ATTUNE_TUNER_ROUNDS_H
+#define ATTUNE_TUNER_ROUNDS_H
+
+#include "search/stats.h"
+#include "verify.h"
+
+#define MAX_CANDIDATES 32 /* two slots of the worker each */
+
+struct rounds_options {
+    int32_t rounds;
+    double max_seconds; /* no round is started after; 0 = no limit. The first always runs */
+};
+
+struct rounds {
+    int32_t count;      /* of rounds that ran */
+    int32_t capacity, num_candidates;
+    double *times;      /* [capacity][num_candidates] ms; 0 = no sample */
+    double fma_gflops, read_gbps; /* medians over the rounds; 0 = not measured */
+    attune_status status;         /* not OK: the device was lost on the way */
+};
+
+/* Candidates whose outcome is not OK are left out; one that fails on the way drops out. Free with rounds_free. */
+attune_status rounds_run(struct attune_target *target, struct reference *reference, struct candidate *candidates,
+                         int32_t count, const struct rounds_options *options, struct rng *rng, struct rounds *out);
+void rounds_free(struct rounds *rounds);
+
+/* Median and MAD of candidate i; returns the number of samples. */
+int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, double *mad);
+/* Paired ratios time[a] / time[b]: all 0 where there is no pair. */
+struct stats_interval rounds_ratio(const struct rounds *rounds, int32_t a, int32_t b, uint64_t seed);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "desc.h"
+#include "device_json.h"
+#include "select.h"
+
+void target_worker_path(const char *given, char *path, size_t size)
+{
+    const char *program = given ? given : env_get("ATTUNE_WORKER");
+    copy_string(path, size, program ? program : ATTUNE_WORKER_PATH);
+}
+
+attune_status target_open_cache(const attune_target_options *options, char *user_dir, size_t size, struct cache **out)
+{
+    cache_user_dir(options ? options->cache_dir : NULL, user_dir, size);
+    struct cache_paths paths = {user_dir[0] ? user_dir : NULL, CACHE_SITE_DIR, CACHE_SHIPPED_DIR};
+    struct logger logger = {0};
+    if (options)
+        logger = (struct logger){options->log, options->log_priv, options->log_level};
+    return cache_open(out, &paths, &logger);
+}
+
+static attune_status set_options(struct attune_target *target, const attune_target_options *options)
+{
+    const char *backend = options->backend ? options->backend : "";
+    const char *device = options->device ? options->device : "";
+    if (strlen(backend) >= sizeof target->session.backend)
+        return set_error(ATTUNE_ERROR_ENUM, "options.backend is \"%s\"; it must be zw-m890, gpu or cpu", backend);
+    if (strlen(device) >= sizeof target->session.device)
+        return set_error(ATTUNE_ERROR_NO_DEVICE, "options.device has %zu characters; at most %zu", strlen(device),
+                         sizeof target->session.device - 1);
+    copy_string(target->session.backend, sizeof target->session.backend, backend);
+    copy_string(target->session.device, sizeof target->session.device, device);
+    target->logger = (struct logger){options->log, options->log_priv, options->log_level};
+    target->session.logger = target->logger;
+    if (options->memory_limit_bytes < 0)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.memory_limit_bytes is %lld; it must not be negative",
+                         (long long)options->memory_limit_bytes);
+    if (options->memory_limit_bytes)
+        target->session.memory_limit = options->memory_limit_bytes;
+    return ATTUNE_OK;
+}
+
+attune_status attune_target_create(attune_target **out, const attune_target_options *options)
+{
+    static const attune_target_options defaults = ATTUNE_TARGET_OPTIONS_INIT;
+    if (!out)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!options)
+        options = &defaults;
+    attune_status status = struct_check(options, sizeof *options, "options");
+    if (status != ATTUNE_OK)
+        return status;
+    struct attune_target *target = calloc(1, sizeof *target);
+    if (!target)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a target");
+    target_worker_path(options->worker, target->worker, sizeof target->worker);
+    status = session_init(&target->session, target->worker);
+    if (status == ATTUNE_OK)
+        status = set_options(target, options);
+    if (status == ATTUNE_OK)
+        status = target_open_cache(options, target->cache_dir, sizeof target->cache_dir, &target->cache);
+    if (status == ATTUNE_OK)
+        status = target_ensure(target);
+    if (status != ATTUNE_OK) {
+        attune_target_destroy(&target);
+        return status;
+    }
+    *out = target;
+    return ATTUNE_OK;
+}
+
+void attune_target_destroy(attune_target **address)
+{
+    if (!address || !*address)
+        return;
+    struct attune_target *target = *address;
+    *address = NULL;
+    session_close(&target->session);
+    if (target->cache)
+        cache_close(&target->cache);
+    free(target);
+}
+
+attune_status attune_target_info(const attune_target *target, attune_device_info *out)
+{
+    if (!target || !out)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", target ? "out" : "target");
+    *out = target->info;
+    return ATTUNE_OK;
+}
+
+attune_status target_ensure(struct attune_target *target)
+{
+    json_t *opened;
+    attune_status status = session_ensure(&target->session, &opened);
+    if (status != ATTUNE_OK || !opened)
+        return status;
+    struct backend_choice choice;
+    status = device_from_json(opened, &choice);
+    json_decref(opened);
+    if (status != ATTUNE_OK) {
+        session_stop(&target->session);
+        return status;
+    }
+    if (target->choice.backend) {
+        struct cache_key before = {0}, now = {0};
+        select_device_key(&target->choice, &before);
+        select_device_key(&choice, &now);
+        if (!memcmp(&before, &now, sizeof now))
+            return ATTUNE_OK;
+        session_stop(&target->session);
+        return set_error(ATTUNE_ERROR_NO_DEVICE, "device \"%s\" is not there any more; \"%s\" answers in its place",
+                         target->choice.device.name, choice.device.name);
+    }
+    target->choice = choice;
+    backend_device_info(&choice, &target->info);
+    /* Later workers must reach the same device. */
+    copy_string(target->session.backend, sizeof target->session.backend, target->info.backend);
+    copy_string(target->session.device, sizeof target->session.device, target->info.selector);
+    return ATTUNE_OK;
+}
+
+attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size)
+{
+    id[0] = '\0';
+    if (attune_problem_desc(problem)->operation == ATTUNE_PREFILL)
+        return ATTUNE_OK;
+    attune_status status = target_ensure(target);
+    if (status != ATTUNE_OK)
+        return status;
+    json_t *reply;
+    json_t *request = json_pack("{s:s,s:s}", "op", "layout", "problem", attune_problem_text(problem));
+    if (session_request(&target->session, request, target->session.deadlines.open, &reply) != ATTUNE_OUTCOME_OK)
+        return set_error(target->session.status ? target->session.status : ATTUNE_ERROR_WORKER, "%s", target->session.reason);
+    const char *text = json_string_value(json_object_get(reply, "id"));
+    copy_string(id, size, text ? text : "");
+    json_decref(reply);
+    return text ? ATTUNE_OK : set_error(ATTUNE_ERROR_WORKER, "worker gave no layout id");
+}
+
+attune_status attune_devices(const attune_target_options *options, attune_device_info *out, size_t capacity, size_t *count)
+{
+    if (!count || (!out && capacity))
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", count ? "out" : "count");
+    *count = 0;
+    attune_status status = options ? struct_check(options, sizeof *options, "options") : ATTUNE_OK;
+    if (status != ATTUNE_OK)
+        return status;
+    char worker[1024];
+    target_worker_path(options ? options->worker : NULL, worker, sizeof worker);
+    struct session session;
+    if ((status = session_init(&session, worker)) == ATTUNE_OK && (status = session_start(&session)) == ATTUNE_OK) {
+        json_t *reply;
+        attune_outcome outcome =
+            session_request(&session, json_pack("{s:s}", "op", "devices"), session.deadlines.open, &reply);
+        if (outcome == ATTUNE_OUTCOME_OK) {
+            status = device_list_from_json(reply, out, capacity, count);
+            json_decref(reply);
+        } else {
+            status = set_error(session.status ? session.status : ATTUNE_ERROR_WORKER, "%s", session.reason);
+        }
+    }
+    session_close(&session);
+    return status;
+}

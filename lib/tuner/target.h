@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ATTUNE_TUNER_TARGET_H
+#define ATTUNE_TUNER_TARGET_H
+
+#include "backend/backend.h"
+#include "cache/cache.h"
+#include "session.h"
+
+struct attune_target {
+    struct session session;
+    struct backend_choice choice; /* as the worker described it: no OpenCL handles */
+    attune_device_info info;
+    struct cache *cache;
+    char cache_dir[1024];         /* user's; "" = none */
+    char worker[1024];
+    struct logger logger;
+    int32_t fma_vec;              /* lanes whose multiply-add rate is highest; 0 = not measured yet */
+};
+
+/* The program that workers run: given, else $ATTUNE_WORKER, else the installed one. */
+void target_worker_path(const char *given, char *path, size_t size);
+/* Opens the caches of the options, without a device. */
+attune_status target_open_cache(const attune_target_options *options, char *user_dir, size_t size, struct cache **out);
+/* Reads the reply to `open`. WORKER when it is not as it must be. */
+attune_status target_read_device(const json_t *reply, struct backend_choice *choice);
+
+/* As session_ensure; NO_DEVICE when the device is not the one that the target was made for. */
+attune_status target_ensure(struct attune_target *target);
+
+/* Id of the KV layout that problem's plans take; "" without a cache. */
+attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size);
+
+#endif

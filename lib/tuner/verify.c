@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verify.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Launches of one sample, at most: a kernel that does nothing must not make an endless batch. */
+#define LAUNCHES_MAX 10000
+
+/* A worker with more inputs than this is replaced before it gets another problem's. */
+#define LOADED_BYTES_MAX ((size_t)2 << 30)
+
+void candidate_init(struct candidate *candidate, int slot, const struct kernel_config *config)
+{
+    memset(candidate, 0, sizeof *candidate);
+    candidate->slot = slot;
+    candidate->config = *config;
+    candidate->launches = 1;
+    kernel_config_format(config, candidate->text, sizeof candidate->text);
+}
+
+static attune_outcome conclude(struct candidate *candidate, attune_outcome outcome, const char *reason)
+{
+    candidate->outcome = outcome;
+    if (outcome != ATTUNE_OUTCOME_OK)
+        copy_string(candidate->reason, sizeof candidate->reason, reason);
+    return outcome;
+}
+
+static attune_outcome ask(struct attune_target *target, struct candidate *candidate, json_t *request, double deadline_s,
+                          json_t **reply)
+{
+    attune_outcome outcome = session_request(&target->session, request, deadline_s, reply);
+    return conclude(candidate, outcome, target->session.reason);
+}
+
+attune_status candidate_prepare(struct attune_target *target, struct reference *reference)
+{
+    struct session *session = &target->session;
+    struct input_set *sets[1 + NUM_EDGE_SETS] = {&reference->real};
+    for (int i = 0; i < NUM_EDGE_SETS; i++)
+        sets[1 + i] = &reference->edges[i];
+    if (reference->real.generation != session->generation && session->loaded_bytes > LOADED_BYTES_MAX)
+        session_stop(session);
+    for (int attempt = 0;; attempt++) {
+        attune_status status = target_ensure(target);
+        attune_outcome outcome = ATTUNE_OUTCOME_OK;
+        for (int i = 0; status == ATTUNE_OK && outcome == ATTUNE_OUTCOME_OK && i < 1 + NUM_EDGE_SETS; i++) {
+            status = input_set_compute(sets[i]);
+            if (status == ATTUNE_OK)
+                outcome = input_set_load(session, sets[i]);
+        }
+        if (status != ATTUNE_OK || outcome == ATTUNE_OUTCOME_OK)
+            return status;
+        if (attempt == 1) {
+            status = outcome == ATTUNE_OUTCOME_DEVICE_LOST ? ATTUNE_ERROR_DEVICE_LOST : session->status;
+            return set_error(status ? status : ATTUNE_ERROR_WORKER, "%s", session->reason);
+        }
+        session_stop(session);
+    }
+}
+
+/* ---- outputs */
+
+static float widen(const uint8_t *at, attune_dtype dtype)
+{
+    uint16_t half;
+    float value;
+    if (dtype == ATTUNE_FP32) {
+        memcpy(&value, at, sizeof value);
+        return value;
+    }
+    memcpy(&half, at, sizeof half);
+    return dtype == ATTUNE_FP16 ? half_to_float(half) : bf16_to_float(half);
+}
+
+/* Packs O out of the worker's mapping. Bytes outside the tensor's values must still be the poison: false if not. */
+static bool unpack_output(const struct input_set *set, const uint8_t *data, uint8_t *poison, float *packed)
+{
+    const struct workload_tensor *o = &set->geometry;
+    size_t size = dtype_size(o->dtype), row = (size_t)set->dim * size;
+    for (int64_t token = 0; token < o->tokens; token++) {
+        for (int32_t head = 0; head < set->heads; head++) {
+            size_t at = (size_t)(o->offset + token * o->stride_token + head * o->stride_head) * size;
+            for (int32_t d = 0; d < set->dim; d++)
+                *packed++ = widen(data + at + (size_t)d * size, o->dtype);
+            memcpy(poison + at, data + at, row);
+        }
+    }
+    return !memcmp(poison, data, o->bytes);
+}
+
+static attune_outcome judge(struct candidate *candidate, const struct input_set *set, const float *o, const float *lse)
+{
+    struct oracle_error error = oracle_compare(o, set->o, set->num_values, lse, set->lse, set->num_rows);
+    if (set->id == candidate->error_set && error.max_abs >= candidate->error.max_abs)
+        candidate->error = error;
+    attune_status status = oracle_verdict(set->problem->desc.precision, &error, &set->plain);
+    if (status != ATTUNE_OK) {
+        conclude(candidate, ATTUNE_OUTCOME_WRONG, attune_last_error());
+        return candidate->outcome;
+    }
+    candidate->checks++;
+    return conclude(candidate, ATTUNE_OUTCOME_OK, "");
+}
+
+/* Fetches a set's outputs and compares them. poison_seed is that of the last poisoning. */
+static attune_outcome fetch_and_judge(struct attune_target *target, struct candidate *candidate, struct input_set *set)
+{
+    struct session *session = &target->session;
+    size_t lse_at = (set->geometry.bytes + 63) & ~(size_t)63, total = lse_at + set->num_rows * sizeof(float);
+    if (session_share(session, total) != ATTUNE_OK)
+        return conclude(candidate, ATTUNE_OUTCOME_OUT_OF_MEMORY, attune_last_error());
+    json_t *request = json_pack("{s:s,s:i,s:I,s:I}", "op", "fetch", "input", set->id, "lse_at", (json_int_t)lse_at, "shared",
+                                (json_int_t)total);
+    attune_outcome outcome = ask(target, candidate, request, session->deadlines.load, NULL);
+    if (outcome != ATTUNE_OUTCOME_OK)
+        return outcome;
+    float *packed = calloc(set->num_values + 1, sizeof *packed);
+    uint8_t *poison = malloc(set->geometry.bytes + 1);
+    if (!packed || !poison) {
+        outcome = conclude(candidate, ATTUNE_OUTCOME_OUT_OF_MEMORY, "out of memory for a comparison");
+    } else {
+        poison_fill(set->poison_seed, poison, set->geometry.bytes);
+        bool clean = unpack_output(set, session->shared, poison, packed);
+        outcome = judge(candidate, set, packed, (const float *)(const void *)(session->shared + lse_at));
+        if (outcome == ATTUNE_OUTCOME_OK && !clean)
+            outcome = conclude(candidate, ATTUNE_OUTCOME_WRONG, "wrote outside its output");
+    }
+    free(packed);
+    free(poison);
+    return outcome;
+}
+
+static attune_outcome poison(struct attune_target *target, struct candidate *candidate, struct input_set *set, struct rng *rng)
+{
+    set->poison_seed = rng_next(rng) >> 1;
+    json_t *request = json_pack("{s:s,s:i,s:I}", "op", "poison", "input", set->id, "seed", (json_int_t)set->poison_seed);
+    return ask(target, candidate, request, target->session.deadlines.load, NULL);
+}
+
+static attune_outcome run_timed(struct attune_target *target, struct candidate *candidate, struct input_set *set, int slot,
+                                int32_t launches, double deadline_s)
+{
+    json_t *request = json_pack("{s:s,s:i,s:i,s:i}", "op", "time", "slot", slot, "input", set->id, "launches", (int)launches);
+    json_t *reply;
+    attune_outcome outcome = ask(target, candidate, request, deadline_s, &reply);
+    if (outcome != ATTUNE_OUTCOME_OK)
+        return outcome;
+    candidate->span_ms = (double)json_integer_value(json_object_get(reply, "span_ns")) * 1e-6;
+    json_decref(reply);
+    return outcome;
+}
+
+/* ---- one configuration */
+
+static attune_outcome build_slot(struct attune_target *target, struct candidate *candidate, int slot, const struct input_set *set)
+{
+    json_t *request = json_pack("{s:s,s:i,s:i,s:s}", "op", "build", "slot", slot, "input", set->id, "config", candidate->text);
+    attune_outcome outcome = ask(target, candidate, request, target->session.deadlines.build, NULL);
+    candidate->build_ms += (double)target->session.elapsed_ns * 1e-6;
+    return outcome;
+}
+
+attune_outcome candidate_build(struct attune_target *target, struct reference *reference, struct candidate *candidate)
+{
+    return build_slot(target, candidate, 2 * candidate->slot + 1, &reference->real);
+}
+
+static attune_outcome run_and_check(struct attune_target *target, struct candidate *candidate, struct input_set *set, int slot,
+                                    double expected_ms, struct rng *rng)
+{
+    attune_outcome outcome = poison(target, candidate, set, rng);
+    if (outcome == ATTUNE_OUTCOME_OK)
+        outcome = run_timed(target, candidate, set, slot, 1, session_run_deadline(&target->session, expected_ms));
+    candidate->first_ms = (double)target->session.elapsed_ns * 1e-6;
+    return outcome == ATTUNE_OUTCOME_OK ? fetch_and_judge(target, candidate, set) : outcome;
+}
+
+attune_outcome candidate_verify(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+                                double expected_ms, struct rng *rng)
+{
+    target->session.builds++;
+    candidate->generation = target->session.generation;
+    candidate->error_set = reference->real.id;
+    attune_outcome outcome = build_slot(target, candidate, 2 * candidate->slot, &reference->edges[0]);
+    for (int i = 0; outcome == ATTUNE_OUTCOME_OK && i < NUM_EDGE_SETS; i++)
+        outcome = run_and_check(target, candidate, &reference->edges[i], 2 * candidate->slot, 0, rng);
+    if (outcome == ATTUNE_OUTCOME_OK)
+        outcome = candidate_build(target, reference, candidate);
+    if (outcome == ATTUNE_OUTCOME_OK)
+        outcome = run_and_check(target, candidate, &reference->real, 2 * candidate->slot + 1, expected_ms, rng);
+    return outcome;
+}
+
+attune_outcome candidate_sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+                                double *time_ms)
+{
+    double expected = candidate->first_ms * candidate->launches;
+    attune_outcome outcome = run_timed(target, candidate, &reference->real, 2 * candidate->slot + 1, candidate->launches,
+                                       session_run_deadline(&target->session, expected));
+    *time_ms = (double)target->session.elapsed_ns * 1e-6 / candidate->launches;
+    /* A clock that tests stop would give 0, which no search takes. */
+    if (*time_ms < 1e-6)
+        *time_ms = 1e-6;
+    return outcome;
+}
+
+attune_outcome candidate_calibrate(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+                                   double min_sample_ms)
+{
+    double time_ms = candidate->first_ms;
+    /* The first run is the coldest: aim, then correct once. */
+    for (int i = 0; i < 2; i++) {
+        double launches = time_ms > 0 ? min_sample_ms / time_ms + 0.999 : LAUNCHES_MAX;
+        candidate->launches = launches < 1 ? 1 : launches > LAUNCHES_MAX ? LAUNCHES_MAX : (int32_t)launches;
+        if (i == 1 || time_ms >= min_sample_ms)
+            break;
+        attune_outcome outcome = candidate_sample(target, reference, candidate, &time_ms);
+        if (outcome != ATTUNE_OUTCOME_OK)
+            return outcome;
+    }
+    return ATTUNE_OUTCOME_OK;
+}
+
+attune_outcome candidate_poison(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+                                struct rng *rng)
+{
+    return poison(target, candidate, &reference->real, rng);
+}
+
+attune_outcome candidate_check(struct attune_target *target, struct reference *reference, struct candidate *candidate)
+{
+    return fetch_and_judge(target, candidate, &reference->real);
+}

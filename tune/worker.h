@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * attune-worker: the process that opens the device and runs candidate kernels. See lib/tuner/protocol.h. */
+#ifndef ATTUNE_WORKER_H
+#define ATTUNE_WORKER_H
+
+#include <attune/tune.h>
+
+#include "tuner/protocol.h"
+#include "workload.h"
+
+#define MAX_INPUTS 512
+#define MAX_SLOTS 64
+#define NUM_PROBES 3
+
+/* One drawn workload on the device. */
+struct input {
+    attune_problem *problem;
+    attune_attention_args args; /* owns its buffers */
+    int64_t num_slots;          /* of the KV cache */
+    size_t o_bytes, lse_bytes;
+};
+
+/* One built configuration. */
+struct slot {
+    attune_kv_layout *layout;
+    attune_plan *plan;
+    attune_schedule *schedule;
+    attune_launcher *launcher;
+    cl_mem workspace;
+};
+
+struct probe {
+    cl_program program;
+    cl_kernel kernel;
+    cl_mem buffer;
+    int vec;
+};
+
+struct worker {
+    attune_context *context;
+    cl_command_queue queue; /* in order, profiling */
+    struct input *inputs[MAX_INPUTS];
+    struct slot slots[MAX_SLOTS];
+    struct probe probes[NUM_PROBES]; /* by trial */
+};
+
+/* Each answers a request: fields for the reply in *reply (may stay NULL), or an error. */
+typedef attune_status (*worker_operation)(struct worker *worker, const json_t *request, json_t **reply);
+
+attune_status worker_layout(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_load(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_unload(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_build(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_poison(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_time(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_fetch(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply);
+
+/* The request's fields; MISMATCH for a number out of 0 .. limit-1, or an input that is not loaded. */
+attune_status request_index(const json_t *request, const char *name, int limit, int *out);
+attune_status request_input(struct worker *worker, const json_t *request, struct input **out);
+int64_t request_integer(const json_t *request, const char *name);
+const char *request_text(const json_t *request, const char *name);
+
+attune_status make_layout(struct worker *worker, const attune_problem *problem, int64_t num_slots, attune_kv_layout **out);
+void slot_clear(struct slot *slot);
+void input_free(struct input *input);
+void probe_clear(struct probe *probe);
+
+#endif
