@@ -202,6 +202,14 @@ static void masked_keys_never_leak(void **state)
     expect_both(&input, 1, (double[]){7}, 1, (double[]){1});
     k[1] = INFINITY;
     expect_both(&input, 1, (double[]){7}, 1, (double[]){1});
+    /* Each row sees itself alone. Were key 0's logit row 1's maximum, exp(1 - 2000) would leave a sum of 0. */
+    desc.window_left = 0;
+    k[0] = 2000;
+    k[1] = 1;
+    expect_both(&input, 2, (double[]){7, (double)v[1]}, 2, (double[]){2000, 1});
+    k[0] = 1;
+    k[1] = 2000;
+    expect_both(&input, 2, (double[]){7, (double)v[1]}, 2, (double[]){1, 2000});
 }
 
 static void sequences_follow_each_other(void **state)
@@ -257,6 +265,16 @@ static void decode_reads_every_key_from_the_cache(void **state)
     input.kv_indptr = indptr;
     input.kv_indices = indices;
     expect_both(&input, 2, (double[]){1.5, 4}, 2, (double[]){log(2), log(3)});
+    /* Two queries behind a single key; what follows it in kv_indices is another's, and here no slot at all. */
+    desc.causal_alignment = ATTUNE_TOP_LEFT;
+    desc.window_left = 0;
+    kv_len = 1;
+    indices[1] = indices[2] = INT32_MAX;
+    expect_both(&input, 2, (double[]){1, 0}, 2, (double[]){0, -INFINITY});
+    q_len = 3;
+    float q_three[] = {0, 0, 0};
+    input.q = q_three;
+    expect_both(&input, 3, (double[]){1, 0, 0}, 3, (double[]){0, -INFINITY, -INFINITY});
 }
 
 /* One row of plain results. */
@@ -370,6 +388,10 @@ static void compare_finds_what_is_not_finite(void **state)
         error = oracle_compare(second, ref, 2, first, ref, 2);
         assert_true(isinf(error.max_abs) && isinf(error.relative) && isinf(error.lse));
     }
+    double nan_ref[] = {NAN, 4};
+    float nan_o[] = {NAN, 6};
+    struct oracle_error same = oracle_compare(nan_o, nan_ref, 2, nan_o, nan_ref, 2);
+    assert_true(same.max_abs == 2.0 && same.relative == 0.5 && same.lse == 0.5);
     double empty_ref[] = {-INFINITY};
     float lse[] = {-1e30f};
     assert_true(isinf(oracle_compare(NULL, NULL, 0, lse, empty_ref, 1).lse));
