@@ -195,32 +195,38 @@ static attune_status fill(const struct cache_entry *entry, json_t *root)
     return status;
 }
 
-static char *dump(json_t *root)
+static attune_status dump(json_t *root, char **text)
 {
     char hex[HASH_HEX_SIZE];
-    char *text = NULL;
     if (checksum(root, hex) && !json_object_set_new(root, "checksum", json_string(hex)))
-        text = json_dumps(root, DUMP_FLAGS);
-    if (!text)
-        set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
-    else if (strlen(text) > CACHE_ENTRY_MAX) {
-        set_error(ATTUNE_ERROR_INVALID_SIZE, "cache entry has %zu bytes; the limit is %d", strlen(text),
-                  CACHE_ENTRY_MAX);
-        free(text);
-        text = NULL;
-    }
-    return text;
+        *text = json_dumps(root, DUMP_FLAGS);
+    if (!*text)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
+    size_t size = strlen(*text);
+    if (size <= CACHE_ENTRY_MAX)
+        return ATTUNE_OK;
+    free(*text);
+    *text = NULL;
+    return set_error(ATTUNE_ERROR_INVALID_SIZE, "cache entry has %zu bytes; the limit is %d", size, CACHE_ENTRY_MAX);
+}
+
+attune_status cache_entry_format(const struct cache_entry *entry, char **text)
+{
+    *text = NULL;
+    json_t *root = json_object();
+    if (!root)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
+    attune_status status = fill(entry, root);
+    if (!status)
+        status = dump(root, text);
+    json_decref(root);
+    return status;
 }
 
 char *cache_entry_to_json(const struct cache_entry *entry)
 {
-    json_t *root = json_object();
-    if (!root) {
-        set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
-        return NULL;
-    }
-    char *text = fill(entry, root) ? NULL : dump(root);
-    json_decref(root);
+    char *text;
+    cache_entry_format(entry, &text);
     return text;
 }
 
@@ -276,9 +282,10 @@ static attune_status root_from_json(json_t *root, struct cache_entry *out)
 /* The text must be the one that is written for the entry: nothing in it is without a meaning that was checked. */
 static attune_status check_canonical(const struct cache_entry *entry, const char *text, size_t size)
 {
-    char *expected = cache_entry_to_json(entry);
-    if (!expected)
-        return set_error(ATTUNE_ERROR_SYNTAX, "%s", attune_last_error());
+    char *expected;
+    attune_status status = cache_entry_format(entry, &expected);
+    if (status)
+        return status;
     bool same = strlen(expected) == size && !memcmp(expected, text, size);
     free(expected);
     return same ? ATTUNE_OK : set_error(ATTUNE_ERROR_SYNTAX, "not in the form in which entries are written");

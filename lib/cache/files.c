@@ -41,22 +41,29 @@ static attune_status check_file(int folder_fd, int fd, enum file_owner owner, si
     return ATTUNE_OK;
 }
 
-/* Reads size bytes and finds the end there. */
-static attune_status read_exactly(int fd, char *data, size_t size)
+bool file_read_all(int fd, void *data, size_t *size)
 {
     size_t done = 0;
-    for (;;) {
-        ssize_t n = read(fd, data + done, size + 1 - done);
+    while (done < *size) {
+        ssize_t n = read(fd, (char *)data + done, *size - done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return set_error(ATTUNE_ERROR_IO, "read: %s", strerror(errno));
+            return false;
         if (n == 0)
             break;
         done += (size_t)n;
-        if (done > size)
-            break;
     }
+    *size = done;
+    return true;
+}
+
+/* Reads size bytes, finds the end there and puts a NUL. data[size + 1]. */
+static attune_status read_exactly(int fd, char *data, size_t size)
+{
+    size_t done = size + 1;
+    if (!file_read_all(fd, data, &done))
+        return set_error(ATTUNE_ERROR_IO, "read: %s", strerror(errno));
     if (done != size)
         return set_error(ATTUNE_ERROR_IO, "changed while it was read");
     data[size] = '\0';

@@ -23,6 +23,9 @@ attune_status file_replace(const char *folder, const char *name, const void *dat
 /* Writes all of data, through EINTR and short writes. False with errno otherwise. */
 bool file_write_all(int fd, const void *data, size_t size);
 
+/* Reads *size bytes, or what there is until the end, through EINTR and short reads. False with errno otherwise. */
+bool file_read_all(int fd, void *data, size_t *size);
+
 /* fsync of a folder, where its file system has that. False with errno otherwise. */
 bool folder_sync(const char *folder);
 
