@@ -299,7 +299,8 @@ static void unreadable_paths(void **state)
     assert_int_equal(count, 0);
 }
 
-/* A full disk, played by the limit of a file's size: an error each time, and a journal that ends with a whole record. */
+/* A full disk, played by the limit of a file's size: an error each time, and a journal that ends with a whole record.
+ */
 static void full_disk(void **state)
 {
     (void)state;
@@ -346,18 +347,9 @@ static void long_record_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(round_trip),
-        TEST(visitor_stops),
-        TEST(names),
-        TEST(one_writer_and_no_overwriting),
-        TEST(header_comes_first),
-        TEST(cut_at_every_byte),
-        TEST(flip_every_bit),
-        TEST(chain_is_checked),
-        TEST(wrong_headers),
-        TEST(unreadable_paths),
-        TEST(full_disk),
-        TEST(long_record_is_refused),
+        TEST(round_trip),         TEST(visitor_stops),     TEST(names),          TEST(one_writer_and_no_overwriting),
+        TEST(header_comes_first), TEST(cut_at_every_byte), TEST(flip_every_bit), TEST(chain_is_checked),
+        TEST(wrong_headers),      TEST(unreadable_paths),  TEST(full_disk),      TEST(long_record_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
