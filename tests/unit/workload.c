@@ -44,7 +44,8 @@ static void assert_filled(const struct workload_tensor *tensor, int64_t heads, c
             stored = half_to_float(((uint16_t *)tensor->data)[i]);
         if (tensor->dtype == ATTUNE_BF16)
             stored = bf16_to_float(((uint16_t *)tensor->data)[i]);
-        if (!!isfinite(value) != is_value[i] || !!isfinite(stored) != is_value[i] || (is_value[i] && value != stored))
+        if ((isfinite(value) != 0) != is_value[i] || (isfinite(stored) != 0) != is_value[i] ||
+            (is_value[i] && value != stored))
             fail_msg("element %zu is %g, stored as %g", i, (double)value, (double)stored);
     }
     free(is_value);
