@@ -159,6 +159,7 @@ static void bad_texts_are_refused(void **state)
         {"E1:new=2147483647,prefix=1", ATTUNE_ERROR_OVERFLOW, "prefix + new"},
         {"E1:new=1073741824/1073741824", ATTUNE_ERROR_OVERFLOW, "2147483648"},
         {"P1:new=1,kvlen=1073741824/1073741824", ATTUNE_ERROR_OVERFLOW, "kvlen"},
+        {"P1:kvlen=1,new=1073741824/1073741824", ATTUNE_ERROR_OVERFLOW, "new (q_len) adds up to 2147483648"},
         {"E1:kvlen=1", ATTUNE_ERROR_SYNTAX, "\"kvlen\""},
         {"P1:prefix=1", ATTUNE_ERROR_SYNTAX, "\"prefix\""},
         {"E1:batch=0", ATTUNE_ERROR_INVALID_SIZE, "batch is 0; it must be 1 to 1048576"},
