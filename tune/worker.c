@@ -4,7 +4,6 @@
  * thread that started it dies, or when it is killed.
  */
 #define _GNU_SOURCE
-#define CL_USE_DEPRECATED_OPENCL_1_2_APIS /* clCreateCommandQueue: the one that every version has */
 #include "worker.h"
 
 #include <fcntl.h>
@@ -15,6 +14,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "cl/program.h"
 #include "context.h"
 #include "tuner/device_json.h"
 
@@ -40,7 +40,7 @@ attune_status request_index(const json_t *request, const char *name, int limit, 
 
 attune_status request_input(struct worker *worker, const json_t *request, struct input **out)
 {
-    int index;
+    int index = 0;
     attune_status status = request_index(request, "input", MAX_INPUTS, &index);
     if (status == ATTUNE_OK && !(*out = worker->inputs[index]))
         return set_error(ATTUNE_ERROR_MISMATCH, "input %d is not loaded", index);
@@ -85,7 +85,7 @@ static attune_status open_device(struct worker *worker, const json_t *request, j
     worker->queue = clCreateCommandQueue(worker->context->cl, context_device(worker->context), CL_QUEUE_PROFILING_ENABLE, &code);
     if (code != CL_SUCCESS) {
         attune_context_destroy(&worker->context);
-        return set_opencl_error(ATTUNE_ERROR_OPENCL, code, "clCreateCommandQueue");
+        return cl_error(code, "clCreateCommandQueue");
     }
     *reply = device_to_json(&worker->context->choice);
     return ATTUNE_OK;

@@ -6,7 +6,7 @@
 #include <attune/tune.h>
 
 #include "tuner/protocol.h"
-#include "workload.h"
+#include "workload_device.h"
 
 #define MAX_INPUTS 512
 #define MAX_SLOTS 64
@@ -15,14 +15,11 @@
 /* One drawn workload on the device. */
 struct input {
     attune_problem *problem;
-    attune_attention_args args; /* owns its buffers */
-    int64_t num_slots;          /* of the KV cache */
-    size_t o_bytes, lse_bytes;
+    struct workload_device device;
 };
 
 /* One built configuration. */
 struct slot {
-    attune_kv_layout *layout;
     attune_plan *plan;
     attune_schedule *schedule;
     attune_launcher *launcher;
@@ -62,7 +59,6 @@ attune_status request_input(struct worker *worker, const json_t *request, struct
 int64_t request_integer(const json_t *request, const char *name);
 const char *request_text(const json_t *request, const char *name);
 
-attune_status make_layout(struct worker *worker, const attune_problem *problem, int64_t num_slots, attune_kv_layout **out);
 void slot_clear(struct slot *slot);
 void input_free(struct input *input);
 void probe_clear(struct probe *probe);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Building and running candidates, by the way that engines take: plan, schedule, launcher, run. */
-#include <string.h>
-
+#include "cl/program.h"
 #include "context.h"
 #include "worker.h"
 
@@ -10,7 +9,6 @@ void slot_clear(struct slot *slot)
     attune_launcher_destroy(&slot->launcher);
     attune_schedule_destroy(&slot->schedule);
     attune_plan_destroy(&slot->plan);
-    attune_kv_layout_destroy(&slot->layout);
     if (slot->workspace)
         clReleaseMemObject(slot->workspace);
     slot->workspace = NULL;
@@ -40,7 +38,7 @@ static attune_status make_workspace(struct worker *worker, struct slot *slot)
     cl_int code;
     slot->workspace = clCreateBuffer(worker->context->cl, CL_MEM_READ_WRITE, bytes, NULL, &code);
     return code == CL_SUCCESS ? ATTUNE_OK
-                              : set_opencl_error(ATTUNE_ERROR_DEVICE_MEMORY, code, "no workspace of %zu bytes", bytes);
+                              : cl_error(code, "clCreateBuffer for a workspace");
 }
 
 attune_status worker_build(struct worker *worker, const json_t *request, json_t **reply)
@@ -57,9 +55,7 @@ attune_status worker_build(struct worker *worker, const json_t *request, json_t 
     options.policy = ATTUNE_ESTIMATE;
     options.force_config = request_text(request, "config");
     options.max_configs = 1;
-    status = make_layout(worker, input->problem, input->num_slots, &slot->layout);
-    if (status == ATTUNE_OK)
-        status = attune_plan_create(worker->context, &input->problem->desc, slot->layout, &options, &slot->plan);
+    status = attune_plan_create(worker->context, &input->problem->desc, input->device.layout, &options, &slot->plan);
     if (status == ATTUNE_OK)
         status = make_schedule(worker, slot, input->problem);
     if (status == ATTUNE_OK)
@@ -102,7 +98,7 @@ attune_status worker_time(struct worker *worker, const json_t *request, json_t *
     if (!slot->launcher)
         return set_error(ATTUNE_ERROR_MISMATCH, "slot %d holds nothing", index);
     int64_t launches = request_integer(request, "launches");
-    attune_attention_args args = input->args;
+    attune_attention_args args = input->device.args;
     if (slot->workspace) {
         args.workspace.type = ATTUNE_MEMORY_CL;
         args.workspace.cl = slot->workspace;
@@ -117,8 +113,7 @@ attune_status worker_time(struct worker *worker, const json_t *request, json_t *
     if (status == ATTUNE_OK && code == CL_SUCCESS && end)
         code = event_error(end);
     if (status == ATTUNE_OK && code != CL_SUCCESS)
-        status = set_opencl_error(code == CL_MEM_OBJECT_ALLOCATION_FAILURE ? ATTUNE_ERROR_DEVICE_MEMORY : ATTUNE_ERROR_OPENCL,
-                                  code, "the kernel did not finish");
+        status = cl_error(code, "a run that did not finish");
     if (status == ATTUNE_OK && first)
         *reply = json_pack("{s:I}", "span_ns", (json_int_t)span_of(first, end));
     if (first)

@@ -12,7 +12,7 @@
  *   build    slot input config                           a plan of that configuration for the input's descriptor and lengths
  *   poison   input seed                                  fills O and LSE with random bytes
  *   time     slot input launches                         runs back to back, finish; "span_ns" by the device's events
- *   fetch    input shared                                copies O, then LSE, into the first `shared` bytes of the mapping
+ *   fetch    input lse_at shared                         copies the buffers of O and, from lse_at on, of LSE into the mapping
  *   probe    trial vec launches                          one trial of the device's peaks
  */
 #ifndef ATTUNE_TUNER_PROTOCOL_H

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "workload_device.h"
+
 /* Launches of one sample, at most: a kernel that does nothing must not make an endless batch. */
 #define LAUNCHES_MAX 10000
 
@@ -74,20 +76,35 @@ static float widen(const uint8_t *at, attune_dtype dtype)
     return dtype == ATTUNE_FP16 ? half_to_float(half) : bf16_to_float(half);
 }
 
-/* Packs O out of the worker's mapping. Bytes outside the tensor's values must still be the poison: false if not. */
-static bool unpack_output(const struct input_set *set, const uint8_t *data, uint8_t *poison, float *packed)
+/* Where an output's elements lie in its buffer, which begins and ends with a guard. */
+struct output {
+    const uint8_t *data;
+    size_t bytes, byte_offset;
+    uint64_t seed; /* of its poison */
+    attune_dtype dtype;
+    int64_t tokens, stride_token, stride_head;
+    int32_t heads, dim;
+};
+
+/* Packs the elements. *clean is cleared if any other byte is not the poison any more. False when out of memory. */
+static bool unpack(const struct output *out, float *packed, bool *clean)
 {
-    const struct workload_tensor *o = &set->geometry;
-    size_t size = dtype_size(o->dtype), row = (size_t)set->dim * size;
-    for (int64_t token = 0; token < o->tokens; token++) {
-        for (int32_t head = 0; head < set->heads; head++) {
-            size_t at = (size_t)(o->offset + token * o->stride_token + head * o->stride_head) * size;
-            for (int32_t d = 0; d < set->dim; d++)
-                *packed++ = widen(data + at + (size_t)d * size, o->dtype);
-            memcpy(poison + at, data + at, row);
+    uint8_t *poison = malloc(out->bytes);
+    if (!poison)
+        return false;
+    poison_fill(out->seed, poison, out->bytes);
+    size_t element = dtype_size(out->dtype);
+    for (int64_t token = 0; token < out->tokens; token++) {
+        for (int32_t head = 0; head < out->heads; head++) {
+            size_t at = out->byte_offset + (size_t)(token * out->stride_token + head * out->stride_head) * element;
+            for (int32_t d = 0; d < out->dim; d++)
+                *packed++ = widen(out->data + at + (size_t)d * element, out->dtype);
+            memcpy(poison + at, out->data + at, (size_t)out->dim * element);
         }
     }
-    return !memcmp(poison, data, o->bytes);
+    *clean = *clean && !memcmp(poison, out->data, out->bytes);
+    free(poison);
+    return true;
 }
 
 static attune_outcome judge(struct candidate *candidate, const struct input_set *set, const float *o, const float *lse)
@@ -104,32 +121,39 @@ static attune_outcome judge(struct candidate *candidate, const struct input_set 
     return conclude(candidate, ATTUNE_OUTCOME_OK, "");
 }
 
-/* Fetches a set's outputs and compares them. poison_seed is that of the last poisoning. */
+/* Compares fetched outputs with the reference. */
+static attune_outcome judge_outputs(struct candidate *candidate, const struct input_set *set, const uint8_t *shared, size_t lse_at)
+{
+    const struct workload_tensor *g = &set->geometry;
+    const struct output o = {shared, g->bytes + 2 * OUTPUT_GUARD, OUTPUT_GUARD + (size_t)g->offset * dtype_size(g->dtype),
+                             set->poison_seed, g->dtype, g->tokens, g->stride_token, g->stride_head, set->heads, set->dim};
+    const struct output lse = {shared + lse_at, set->num_rows * sizeof(float) + 2 * OUTPUT_GUARD, OUTPUT_GUARD,
+                               set->poison_seed + 1, ATTUNE_FP32, g->tokens, set->heads, 1, set->heads, 1};
+    float *o_values = calloc(set->num_values + 1, sizeof *o_values), *lse_values = calloc(set->num_rows + 1, sizeof *lse_values);
+    bool clean = true;
+    attune_outcome outcome;
+    if (o_values && lse_values && unpack(&o, o_values, &clean) && unpack(&lse, lse_values, &clean))
+        outcome = judge(candidate, set, o_values, lse_values);
+    else
+        outcome = conclude(candidate, ATTUNE_OUTCOME_OUT_OF_MEMORY, "out of memory for a comparison");
+    if (outcome == ATTUNE_OUTCOME_OK && !clean)
+        outcome = conclude(candidate, ATTUNE_OUTCOME_WRONG, "wrote outside its output");
+    free(o_values);
+    free(lse_values);
+    return outcome;
+}
+
 static attune_outcome fetch_and_judge(struct attune_target *target, struct candidate *candidate, struct input_set *set)
 {
     struct session *session = &target->session;
-    size_t lse_at = (set->geometry.bytes + 63) & ~(size_t)63, total = lse_at + set->num_rows * sizeof(float);
+    size_t lse_at = (set->geometry.bytes + 2 * OUTPUT_GUARD + 63) & ~(size_t)63;
+    size_t total = lse_at + set->num_rows * sizeof(float) + 2 * OUTPUT_GUARD;
     if (session_share(session, total) != ATTUNE_OK)
         return conclude(candidate, ATTUNE_OUTCOME_OUT_OF_MEMORY, attune_last_error());
     json_t *request = json_pack("{s:s,s:i,s:I,s:I}", "op", "fetch", "input", set->id, "lse_at", (json_int_t)lse_at, "shared",
                                 (json_int_t)total);
     attune_outcome outcome = ask(target, candidate, request, session->deadlines.load, NULL);
-    if (outcome != ATTUNE_OUTCOME_OK)
-        return outcome;
-    float *packed = calloc(set->num_values + 1, sizeof *packed);
-    uint8_t *poison = malloc(set->geometry.bytes + 1);
-    if (!packed || !poison) {
-        outcome = conclude(candidate, ATTUNE_OUTCOME_OUT_OF_MEMORY, "out of memory for a comparison");
-    } else {
-        poison_fill(set->poison_seed, poison, set->geometry.bytes);
-        bool clean = unpack_output(set, session->shared, poison, packed);
-        outcome = judge(candidate, set, packed, (const float *)(const void *)(session->shared + lse_at));
-        if (outcome == ATTUNE_OUTCOME_OK && !clean)
-            outcome = conclude(candidate, ATTUNE_OUTCOME_WRONG, "wrote outside its output");
-    }
-    free(packed);
-    free(poison);
-    return outcome;
+    return outcome == ATTUNE_OUTCOME_OK ? judge_outputs(candidate, set, session->shared, lse_at) : outcome;
 }
 
 static attune_outcome poison(struct attune_target *target, struct candidate *candidate, struct input_set *set, struct rng *rng)

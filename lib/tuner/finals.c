@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Confirmation: a workload's best few against the default and the incumbent, with fresh samples in interleaved rounds. What is
+ * published comes from here, never from the search. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe.h"
+#include "tuning.h"
+
+#define TOP 5
+#define MAX_FINALISTS (TOP + 2)
+#define ROUNDS 15
+#define MIN_SAMPLE_MS 20.0
+/* The interval's lower end must clear this to replace what was there. */
+#define MIN_GAIN 1.01
+
+struct finals {
+    struct candidate finalists[MAX_FINALISTS];
+    int32_t count, untuned, incumbent; /* indices; -1 = none */
+    struct rounds rounds;
+};
+
+static int32_t add_finalist(struct finals *finals, const struct kernel_config *config)
+{
+    for (int32_t i = 0; i < finals->count; i++)
+        if (kernel_config_equal(&finals->finalists[i].config, config))
+            return i;
+    candidate_init(&finals->finalists[finals->count], finals->count, config);
+    return finals->count++;
+}
+
+/* As many as the time allows, the best of the search at least. */
+static int32_t affordable(const struct tuning *tuning, double seconds)
+{
+    double each = tuning->tests ? tuning->test_seconds / tuning->tests : 0;
+    if (tuning->interrupted)
+        return 1;
+    if (seconds <= 0 || each <= 0)
+        return TOP;
+    double count = 0.6 * seconds / each - 1; /* the default is one more */
+    return count < 1 ? 1 : count > TOP ? TOP : (int32_t)count;
+}
+
+static void choose_finalists(struct tuning *tuning, const struct tuned_workload *workload, double seconds,
+                             struct finals *finals)
+{
+    finals->untuned = add_finalist(finals, &workload->untuned);
+    finals->incumbent = workload->has_incumbent ? add_finalist(finals, &workload->answer.config) : -1;
+    int32_t top = affordable(tuning, seconds);
+    for (int32_t k = 0; k < top; k++) {
+        int32_t values[SEARCH_MAX_PARAMS];
+        struct kernel_config config;
+        double time;
+        if (!search_best(tuning->search, workload->search_index, k, values, &time))
+            break;
+        tuning_space_config(&tuning->space, values, &config);
+        add_finalist(finals, &config);
+    }
+}
+
+/* In a fresh worker. */
+static attune_status verify_finalists(struct tuning *tuning, struct tuned_workload *workload, struct finals *finals)
+{
+    session_stop(&tuning->target->session);
+    for (int32_t i = 0; i < finals->count; i++) {
+        struct candidate *c = &finals->finalists[i];
+        attune_status status = candidate_prepare(tuning->target, &workload->reference);
+        if (status != ATTUNE_OK)
+            return status;
+        if (candidate_verify(tuning->target, &workload->reference, c, 0, &tuning->rng) == ATTUNE_OUTCOME_OK)
+            candidate_calibrate(tuning->target, &workload->reference, c, MIN_SAMPLE_MS);
+        tuning_progress(tuning, workload, c, c->outcome == ATTUNE_OUTCOME_OK ? c->first_ms : 0);
+    }
+    return ATTUNE_OK;
+}
+
+static bool usable(const struct finals *finals, int32_t i, double *median)
+{
+    double mad;
+    return i >= 0 && finals->finalists[i].outcome == ATTUNE_OUTCOME_OK &&
+           rounds_median(&finals->rounds, i, median, &mad) > 0;
+}
+
+/* The finalist that wins, or -1; *promoted says whether it replaces what was there. */
+static int32_t decide(const struct finals *finals, uint64_t seed, struct stats_interval *over_base, bool *promoted)
+{
+    int32_t best = -1, base = -1;
+    double best_ms = 0, median;
+    for (int32_t i = 0; i < finals->count; i++)
+        if (usable(finals, i, &median) && (best < 0 || median < best_ms)) {
+            best = i;
+            best_ms = median;
+        }
+    if (usable(finals, finals->incumbent, &median))
+        base = finals->incumbent;
+    else if (usable(finals, finals->untuned, &median))
+        base = finals->untuned;
+    *promoted = best >= 0 && best != base;
+    *over_base = (struct stats_interval){0, 0, 0};
+    if (best < 0 || base < 0 || best == base)
+        return best;
+    *over_base = rounds_ratio(&finals->rounds, base, best, seed);
+    *promoted = over_base->low > MIN_GAIN;
+    return *promoted ? best : base;
+}
+
+static void fill_result(const struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals, int32_t winner)
+{
+    attune_tune_result *r = workload->result;
+    const struct candidate *c = &finals->finalists[winner];
+    double mad;
+    copy_string(r->config, sizeof r->config, c->text);
+    rounds_median(&finals->rounds, winner, &r->time_ms, &mad);
+    rounds_median(&finals->rounds, finals->untuned, &r->default_ms, &mad);
+    struct stats_interval gain = rounds_ratio(&finals->rounds, finals->untuned, winner, tuning->options->seed);
+    r->gain = gain.mid;
+    r->gain_low = gain.low;
+    r->gain_high = gain.high;
+    r->fma_gflops = finals->rounds.fma_gflops;
+    r->read_gbps = finals->rounds.read_gbps;
+    r->roofline_ms = roofline_ms(workload->problem, r->fma_gflops, r->read_gbps);
+    r->max_abs_err = c->error.max_abs;
+    r->rel_err = c->error.relative;
+}
+
+static double mean(const int32_t *x, int32_t count)
+{
+    double sum = 0;
+    for (int32_t i = 0; i < count; i++)
+        sum += x[i];
+    return count ? sum / count : 0;
+}
+
+static attune_status store(struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals, int32_t winner)
+{
+    const attune_problem *problem = workload->problem;
+    attune_tune_result *r = workload->result;
+    const struct candidate *c = &finals->finalists[winner];
+    const struct family *family = family_at(c->config.family);
+    struct cache_entry entry;
+    memset(&entry, 0, sizeof entry);
+    entry.key = workload->key;
+    entry.config = c->config;
+    copy_string(entry.family_hash, sizeof entry.family_hash, family->source_hash);
+    copy_string(entry.space_hash, sizeof entry.space_hash, family->space_hash);
+    copy_string(entry.workload, sizeof entry.workload, attune_problem_text(problem));
+    entry.q_len = mean(problem->q_len, problem->batch);
+    entry.kv_len = mean(problem->kv_len, problem->batch);
+    entry.batch = problem->batch;
+    entry.samples = rounds_median(&finals->rounds, winner, &entry.time_ms, &entry.mad_ms);
+    entry.default_ms = r->default_ms;
+    entry.gain = r->gain;
+    entry.gain_low = r->gain_low;
+    entry.gain_high = r->gain_high;
+    copy_string(entry.tool_version, sizeof entry.tool_version, ATTUNE_VERSION_STRING);
+    entry.seed = tuning->options->seed;
+    copy_string(entry.journal, sizeof entry.journal, tuning->journal ? journal_id(tuning->journal) : "");
+    entry.receipt.valid = 1;
+    copy_string(entry.receipt.device_name, sizeof entry.receipt.device_name, entry.key.device_name);
+    copy_string(entry.receipt.driver, sizeof entry.receipt.driver, entry.key.driver);
+    copy_string(entry.receipt.family_hash, sizeof entry.receipt.family_hash, family->source_hash);
+    copy_string(entry.receipt.checks, sizeof entry.receipt.checks, "contract,edges,guards,timed");
+    return cache_store(tuning->target->cache, &entry, r->entry_path, sizeof r->entry_path);
+}
+
+static void record_promotion(struct tuning *tuning, const struct tuned_workload *workload, const struct finals *finals,
+                             int32_t winner, const struct stats_interval *over_base, bool promoted)
+{
+    const attune_tune_result *r = workload->result;
+    record(tuning, "promotion",
+           json_pack("{s:s,s:s,s:b,s:f,s:f,s:f,s:f,s:f,s:f}", "problem", attune_problem_text(workload->problem), "config",
+                     winner >= 0 ? finals->finalists[winner].text : "", "promoted", promoted, "time_ms", r->time_ms,
+                     "default_ms", r->default_ms, "gain", r->gain, "over_incumbent", over_base->mid, "over_low", over_base->low,
+                     "over_high", over_base->high));
+}
+
+static attune_status conclude(struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals)
+{
+    bool promoted;
+    struct stats_interval over_base;
+    int32_t winner = decide(finals, tuning->options->seed, &over_base, &promoted);
+    if (winner < 0) {
+        record_promotion(tuning, workload, finals, winner, &over_base, false);
+        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "%s: nothing could be confirmed: %s",
+                    attune_problem_text(workload->problem), finals->finalists[finals->untuned].reason);
+        return ATTUNE_OK;
+    }
+    fill_result(tuning, workload, finals, winner);
+    attune_status status = ATTUNE_OK;
+    /* Without an incumbent the default is written too: the next call need not search again. */
+    if (promoted || !workload->has_incumbent)
+        status = store(tuning, workload, finals, winner);
+    workload->result->promoted = promoted;
+    record_promotion(tuning, workload, finals, winner, &over_base, promoted);
+    return status;
+}
+
+attune_status confirm_workload(struct tuning *tuning, struct tuned_workload *workload, double seconds)
+{
+    struct finals *finals = calloc(1, sizeof *finals);
+    if (!finals)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a confirmation");
+    uint64_t start = clock_now_ns();
+    choose_finalists(tuning, workload, seconds, finals);
+    attune_status status = verify_finalists(tuning, workload, finals);
+    if (status == ATTUNE_OK) {
+        double left = seconds > 0 ? seconds - (double)(clock_now_ns() - start) * 1e-9 : 0;
+        struct rounds_options options = {ROUNDS, seconds > 0 && left < 0.001 ? 0.001 : left};
+        status = rounds_run(tuning->target, &workload->reference, finals->finalists, finals->count, &options, &tuning->rng,
+                            &finals->rounds);
+    }
+    if (status == ATTUNE_OK) {
+        record_rounds(tuning, workload, finals->finalists, &finals->rounds);
+        status = finals->rounds.status;
+    }
+    if (status == ATTUNE_OK)
+        status = conclude(tuning, workload, finals);
+    rounds_free(&finals->rounds);
+    free(finals);
+    return status;
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * attune_tune: which workloads need work, the search over them, budgets, and how it ends. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "desc.h"
+#include "tuning.h"
+
+#define NUM_FEATURES 5
+#define MAX_SEEDS 24
+#define UNLIMITED_TESTS (1 << 20)
+/* Times in a row that the device may refuse to open. */
+#define MAX_DEVICE_FAILURES 3
+/* Share of a time budget that confirmation may claim. */
+#define FINALS_SHARE 0.5
+#define FINALS_TESTS 7.0 /* a confirmation verifies so many configurations again ... */
+#define FINALS_SECONDS 4.0 /* ... and samples them for so long */
+
+double tuning_seconds(const struct tuning *tuning)
+{
+    return (double)(clock_now_ns() - tuning->start_ns) * 1e-9;
+}
+
+static double finals_seconds(const struct tuning *tuning)
+{
+    double each = tuning->tests ? tuning->test_seconds / tuning->tests : 0;
+    return tuning->num_active * (FINALS_TESTS * each + FINALS_SECONDS);
+}
+
+static double eta_seconds(const struct tuning *tuning)
+{
+    const attune_tune_options *o = tuning->options;
+    double spent = tuning_seconds(tuning), eta = 0;
+    if (o->budget_tests && tuning->tests)
+        eta = tuning->test_seconds / tuning->tests * (o->budget_tests - tuning->tests) + finals_seconds(tuning);
+    if (o->budget_seconds > 0 && (eta == 0 || spent + eta > o->budget_seconds))
+        eta = o->budget_seconds - spent;
+    return eta > 0 ? eta : 0;
+}
+
+void tuning_progress(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
+                     double time_ms)
+{
+    const attune_tune_options *o = tuning->options;
+    if (!o->progress)
+        return;
+    attune_tune_progress progress = {.phase = tuning->phase,
+                                     .tests = tuning->tests,
+                                     .budget_tests = o->budget_tests,
+                                     .seconds = tuning_seconds(tuning),
+                                     .budget_seconds = o->budget_seconds,
+                                     .eta_seconds = eta_seconds(tuning),
+                                     .workload = workload ? attune_problem_name(workload->problem) : "",
+                                     .config = candidate ? candidate->text : "",
+                                     .outcome = candidate ? candidate->outcome : ATTUNE_OUTCOME_OK,
+                                     .time_ms = time_ms,
+                                     .best_ms = workload ? workload->best_ms : 0,
+                                     .default_ms = workload ? workload->default_ms : 0};
+    if (o->progress(o->progress_priv, &progress))
+        tuning->interrupted = true;
+}
+
+/* ---- before */
+
+static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems, size_t num_problems,
+                                     const attune_tune_options *options, const attune_tune_result *results)
+{
+    if (!target || !problems || !results)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !target ? "target" : !problems ? "problems" : "results");
+    if (num_problems < 1 || num_problems > SEARCH_MAX_WORKLOADS)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_problems is %zu; it must be 1 to %d", num_problems,
+                         SEARCH_MAX_WORKLOADS);
+    attune_status status = struct_check(options, sizeof *options, "options");
+    if (status != ATTUNE_OK)
+        return status;
+    if (options->policy != ATTUNE_MEASURE && options->policy != ATTUNE_EXHAUSTIVE)
+        return set_error(ATTUNE_ERROR_ENUM, "options.policy is %d; it must be MEASURE (3) or EXHAUSTIVE (4)",
+                         (int)options->policy);
+    if (options->budget_tests < 0 || !(options->budget_seconds >= 0))
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.budget_tests and options.budget_seconds must not be negative");
+    if (options->strategy && !search_strategy_find(options->strategy))
+        return set_error(ATTUNE_ERROR_ENUM, "options.strategy is \"%s\"; attune_search_strategy lists those there are",
+                         options->strategy);
+    for (size_t i = 0; i < num_problems; i++) {
+        if (!problems[i])
+            return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "problems[%zu] is NULL", i);
+        if ((status = attune_problem_supported(problems[i])) != ATTUNE_OK)
+            return status;
+    }
+    return ATTUNE_OK;
+}
+
+static void fill_hit(struct tuned_workload *workload, struct cache *cache)
+{
+    const struct cache_entry *entry = &workload->answer.entry;
+    attune_tune_result *r = workload->result;
+    (void)cache;
+    workload->hit = true;
+    r->hit = 1;
+    r->time_ms = entry->time_ms;
+    r->default_ms = entry->default_ms;
+    r->gain = entry->gain;
+    r->gain_low = entry->gain_low;
+    r->gain_high = entry->gain_high;
+}
+
+static attune_status look_up(struct tuning *tuning, struct tuned_workload *workload)
+{
+    struct attune_target *target = tuning->target;
+    const attune_tune_options *o = tuning->options;
+    attune_status status = target_answer(target, workload->problem, &workload->key, &workload->answer);
+    if (status != ATTUNE_OK)
+        return status;
+    struct kernel_facts facts = target_facts(target, workload->problem);
+    if (!backend_default_config(target->choice.backend, &target->choice.limits, &facts, &workload->untuned))
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "backend %s has no untuned default for %s", target->choice.backend->name,
+                         attune_problem_text(workload->problem));
+    workload->search_index = -1;
+    workload->has_incumbent = !strcmp(workload->answer.source, "tuned");
+    kernel_config_format(&workload->answer.config, workload->result->config, sizeof workload->result->config);
+    if (workload->has_incumbent && o->policy == ATTUNE_MEASURE && !o->retune) {
+        fill_hit(workload, target->cache);
+        return ATTUNE_OK;
+    }
+    workload->search_index = tuning->num_active;
+    tuning->facts[tuning->num_active] = facts;
+    tuning->active[tuning->num_active++] = (int32_t)(workload - tuning->workloads);
+    return ATTUNE_OK;
+}
+
+static double log2_mean(const int32_t *x, int32_t count)
+{
+    double sum = 0;
+    for (int32_t i = 0; i < count; i++)
+        sum += x[i];
+    return log2(1 + sum / count);
+}
+
+static void features_of(const attune_problem *problem, double *out)
+{
+    const attune_attention_desc *d = &problem->desc;
+    out[0] = log2_mean(problem->q_len, problem->batch);
+    out[1] = log2_mean(problem->kv_len, problem->batch);
+    out[2] = log2((double)problem->batch * d->num_kv_heads);
+    out[3] = log2(d->head_dim_qk);
+    out[4] = log2((double)d->num_q_heads / d->num_kv_heads);
+}
+
+/* Adds a configuration to the seeds, unless it is not in the space. */
+static void add_seed(struct tuning *tuning, const struct kernel_config *config, int32_t *seeds, int32_t *count)
+{
+    if (*count < MAX_SEEDS && tuning_space_values(&tuning->space, config, seeds + *count * tuning->space.space.num_params))
+        ++*count;
+}
+
+static attune_status make_search(struct tuning *tuning)
+{
+    const attune_tune_options *o = tuning->options;
+    double features[SEARCH_MAX_WORKLOADS * NUM_FEATURES];
+    int32_t num_seeds = 0;
+    tuning_space_init(&tuning->space, &tuning->target->choice.limits, tuning->facts, tuning->num_active);
+    int32_t *seeds = calloc((size_t)MAX_SEEDS * (size_t)tuning->space.space.num_params, sizeof *seeds);
+    if (!seeds)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for the search");
+    for (int32_t i = 0; i < tuning->num_active; i++) {
+        const struct tuned_workload *w = &tuning->workloads[tuning->active[i]];
+        features_of(w->problem, features + i * NUM_FEATURES);
+        add_seed(tuning, &w->untuned, seeds, &num_seeds);
+    }
+    for (int32_t i = 0; i < tuning->num_active; i++)
+        add_seed(tuning, &tuning->workloads[tuning->active[i]].answer.config, seeds, &num_seeds);
+    for (int32_t i = 0; i < tuning->space.num_families; i++) {
+        struct kernel_config config;
+        family_default_config(tuning->space.families[i], &config);
+        add_seed(tuning, &config, seeds, &num_seeds);
+    }
+    /* The whole space is what a search measures whose budget is no smaller. */
+    bool whole = o->policy == ATTUNE_EXHAUSTIVE || !o->budget_tests;
+    struct search_options options = {.strategy = o->strategy,
+                                     .budget_tests = whole ? UNLIMITED_TESTS : o->budget_tests,
+                                     .seed = o->seed,
+                                     .num_workloads = tuning->num_active,
+                                     .num_features = NUM_FEATURES,
+                                     .features = features,
+                                     .num_seeds = num_seeds,
+                                     .seeds = seeds};
+    tuning->search = search_create(&tuning->space.space, &options);
+    free(seeds);
+    return tuning->search ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for the search");
+}
+
+/* ---- the search */
+
+static bool budget_spent(const struct tuning *tuning)
+{
+    const attune_tune_options *o = tuning->options;
+    if (o->budget_tests && tuning->tests >= o->budget_tests)
+        return true;
+    if (o->budget_seconds <= 0)
+        return false;
+    double reserve = finals_seconds(tuning), share = FINALS_SHARE * o->budget_seconds;
+    return tuning_seconds(tuning) + (reserve < share ? reserve : share) >= o->budget_seconds;
+}
+
+/* True in *exhausted when every feasible pair was measured. */
+static attune_status run_search(struct tuning *tuning, bool *exhausted)
+{
+    struct search_proposal proposal;
+    int failures = 0;
+    *exhausted = false;
+    while (!tuning->interrupted && tuning->journal_status == ATTUNE_OK && !budget_spent(tuning)) {
+        if (!search_ask(tuning->search, &proposal)) {
+            *exhausted = true;
+            break;
+        }
+        struct tuned_workload *workload = &tuning->workloads[tuning->active[proposal.workload]];
+        attune_status status = test_proposal(tuning, workload, &proposal);
+        if (status == ATTUNE_OK) {
+            failures = 0;
+            continue;
+        }
+        record(tuning, "fault", json_pack("{s:i,s:s,s:s?}", "test", (int)tuning->tests, "label", "device_lost", "reason",
+                                          attune_last_error()));
+        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "device: %s", attune_last_error());
+        if (status == ATTUNE_ERROR_OUT_OF_MEMORY)
+            return status;
+        if (++failures == MAX_DEVICE_FAILURES)
+            return set_error(ATTUNE_ERROR_DEVICE_LOST, "device %s could not be opened %d times in a row",
+                             tuning->target->info.name, failures);
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status confirm_all(struct tuning *tuning)
+{
+    const attune_tune_options *o = tuning->options;
+    attune_status result = ATTUNE_OK;
+    tuning->phase = "confirm";
+    for (int32_t i = 0; i < tuning->num_active; i++) {
+        struct tuned_workload *workload = &tuning->workloads[tuning->active[i]];
+        if (workload->best_ms == 0)
+            continue; /* nothing of it was measured */
+        double seconds = 0;
+        if (o->budget_seconds > 0) {
+            seconds = (o->budget_seconds - tuning_seconds(tuning)) / (tuning->num_active - i);
+            seconds = seconds > 0.1 ? seconds : 0.1;
+        }
+        attune_status status = confirm_workload(tuning, workload, seconds);
+        record_checkpoint(tuning);
+        if (status == ATTUNE_OK)
+            continue;
+        result = status;
+        if (status != ATTUNE_ERROR_IO)
+            break;
+    }
+    return result;
+}
+
+static attune_tune_end end_of(const struct tuning *tuning, bool exhausted)
+{
+    bool promoted = false;
+    for (int32_t i = 0; i < tuning->num_workloads; i++)
+        promoted |= tuning->workloads[i].result->promoted;
+    if (tuning->interrupted)
+        return ATTUNE_TUNE_INTERRUPTED;
+    if (!exhausted)
+        return ATTUNE_TUNE_BUDGET;
+    return promoted ? ATTUNE_TUNE_DONE : ATTUNE_TUNE_NO_IMPROVEMENT;
+}
+
+/* Searches and confirms the workloads that need it. */
+static attune_status tune_active(struct tuning *tuning, attune_tune_summary *summary)
+{
+    attune_status status = tuning_journal_open(tuning);
+    for (int32_t i = 0; status == ATTUNE_OK && i < tuning->num_active; i++) {
+        struct tuned_workload *w = &tuning->workloads[tuning->active[i]];
+        status = reference_create(w->problem, i, tuning->options->seed, &w->reference);
+    }
+    if (status == ATTUNE_OK)
+        status = make_search(tuning);
+    if (status != ATTUNE_OK)
+        return status;
+    record_header(tuning);
+    tuning->phase = "start";
+    tuning_progress(tuning, NULL, NULL, 0);
+    tuning->phase = "search";
+    bool exhausted;
+    status = run_search(tuning, &exhausted);
+    attune_status confirmed = status == ATTUNE_ERROR_OUT_OF_MEMORY ? status : confirm_all(tuning);
+    if (status == ATTUNE_OK)
+        status = confirmed;
+    summary->end = end_of(tuning, exhausted);
+    record(tuning, "end", json_pack("{s:i,s:i,s:i,s:f}", "end", (int)summary->end, "status", (int)status, "tests",
+                                    (int)tuning->tests, "seconds", tuning_seconds(tuning)));
+    record_checkpoint(tuning);
+    if (tuning->journal)
+        copy_string(summary->journal, sizeof summary->journal, journal_path(tuning->journal));
+    if (status == ATTUNE_OK && tuning->journal_status != ATTUNE_OK)
+        status = set_error(tuning->journal_status, "the journal %s cannot be written; winners so far are kept", summary->journal);
+    tuning->phase = "done";
+    tuning_progress(tuning, NULL, NULL, 0);
+    return status;
+}
+
+static attune_status tune(struct tuning *tuning, attune_tune_summary *summary)
+{
+    attune_status status = ATTUNE_OK;
+    for (int32_t i = 0; status == ATTUNE_OK && i < tuning->num_workloads; i++)
+        status = look_up(tuning, &tuning->workloads[i]);
+    if (status != ATTUNE_OK)
+        return status;
+    summary->end = ATTUNE_TUNE_HIT;
+    return tuning->num_active ? tune_active(tuning, summary) : ATTUNE_OK;
+}
+
+static void tuning_free(struct tuning *tuning)
+{
+    search_destroy(tuning->search);
+    journal_close(&tuning->journal);
+    for (int32_t i = 0; i < tuning->num_workloads; i++)
+        if (tuning->workloads[i].reference.problem)
+            reference_destroy(&tuning->workloads[i].reference);
+    free(tuning->workloads);
+    free(tuning);
+}
+
+attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
+                          const attune_tune_options *options, attune_tune_result *results, attune_tune_summary *summary)
+{
+    static const attune_tune_options defaults = ATTUNE_TUNE_OPTIONS_INIT;
+    attune_tune_summary ignored;
+    if (!options)
+        options = &defaults;
+    if (!summary)
+        summary = &ignored;
+    attune_status status = check_arguments(target, problems, num_problems, options, results);
+    if (status != ATTUNE_OK)
+        return status;
+    memset(results, 0, num_problems * sizeof *results);
+    memset(summary, 0, sizeof *summary);
+    struct tuning *tuning = calloc(1, sizeof *tuning);
+    if (!tuning || !(tuning->workloads = calloc(num_problems, sizeof *tuning->workloads))) {
+        free(tuning);
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a tuning");
+    }
+    tuning->target = target;
+    tuning->options = options;
+    tuning->num_workloads = (int32_t)num_problems;
+    tuning->start_ns = clock_now_ns();
+    rng_seed(&tuning->rng, options->seed);
+    for (size_t i = 0; i < num_problems; i++) {
+        tuning->workloads[i].problem = problems[i];
+        tuning->workloads[i].result = &results[i];
+    }
+    status = tune(tuning, summary);
+    summary->tests = tuning->tests;
+    memcpy(summary->outcomes, tuning->outcomes, sizeof summary->outcomes);
+    summary->seconds = tuning_seconds(tuning);
+    if (tuning->num_active)
+        session_stop(&target->session); /* another call's inputs have the same numbers */
+    tuning_free(tuning);
+    return status;
+}
