@@ -79,7 +79,7 @@ int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q
 {
     if (plan->num_configs == 1)
         return 0;
-    struct shape_bucket bucket = shape_bucket_of(&plan->desc, batch, &q_len, &kv_len);
+    struct shape_bucket bucket = shape_bucket_uniform(&plan->desc, batch, q_len, kv_len);
     int32_t best = 0;
     for (int32_t i = 1; i < plan->num_points; i++)
         if (bucket_distance(plan->points[i].bucket, bucket) < bucket_distance(plan->points[best].bucket, bucket))
@@ -140,7 +140,7 @@ static attune_status choose(struct attune_plan *plan, const struct shape_list *l
     char missing[512] = "";
     for (size_t i = 0; i < list->count; i++) {
         const attune_shape *shape = &list->shapes[i];
-        struct shape_bucket bucket = shape_bucket_of(&plan->desc, shape->batch, &shape->q_len, &shape->kv_len);
+        struct shape_bucket bucket = shape_bucket_uniform(&plan->desc, shape->batch, shape->q_len, shape->kv_len);
         select_problem_key(&plan->desc, plan->has_layout ? plan->layout.id : "", bucket, &key);
         struct selection selection;
         attune_status status = select_config(plan->context->cache, &key, choice->backend, &choice->limits, &plan->facts,

@@ -194,10 +194,8 @@ static void one_batch_is_split_over_configurations(void **state)
     attune_shape shapes[2];
     for (int i = 0; i < 2; i++) {
         shapes[i] = (attune_shape){problem->batch, lengths[i][0], lengths[i][1]};
-        int32_t q[6], kv[6];
-        for (int b = 0; b < 6; b++)
-            q[b] = lengths[i][0], kv[b] = lengths[i][1];
-        store_entry(own, problem, shape_bucket_of(&problem->desc, 6, q, kv), "slots,nhd,fp32", configs[i]);
+        store_entry(own, problem, shape_bucket_uniform(&problem->desc, problem->batch, lengths[i][0], lengths[i][1]),
+                    "slots,nhd,fp32", configs[i]);
     }
     attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
     plan_options.policy = ATTUNE_CACHED_ONLY;
