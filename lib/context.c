@@ -96,7 +96,7 @@ attune_status attune_context_adopt(attune_context **out, cl_context cl, cl_devic
         return set_error(ATTUNE_ERROR_MISMATCH, "options.device is \"%s\"; it must be NULL: the device is the argument",
                          options->device);
     struct cl_device described;
-    if ((status = check_device_of(cl, device)) != ATTUNE_OK || (status = cl_device_describe(device, &described)) != ATTUNE_OK)
+    if ((status = cl_device_describe(device, &described)) != ATTUNE_OK || (status = check_device_of(cl, device)) != ATTUNE_OK)
         return status;
     const struct backend *backend =
         options->backend ? backend_find(options->backend) : backend_for_device(&described);
