@@ -348,7 +348,7 @@ static void hostile_files(void **state)
     assert_int_equal(truncate(path, (off_t)1 << 40), 0);
     expect_warned_miss("1099511627776");
     assert_int_equal(truncate(path, CACHE_ENTRY_MAX), 0);
-    expect_warned_miss("line");
+    expect_warned_miss("line 1");
 
     struct cache_entry other = entry;
     other.key.group_size++;
