@@ -47,6 +47,8 @@ static void expect_rejected(const char *text, const char *names)
         fail_msg("accepted, though %s is wrong: %s", names, text);
     if (!strstr(attune_last_error(), names))
         fail_msg("\"%s\" does not name %s", attune_last_error(), names);
+    for (const char *at = attune_last_error(); *at; at++)
+        assert_in_range((unsigned char)*at, 0x20, 0x7e);
     assert_memory_equal(&entry, &untouched, sizeof entry);
 }
 
@@ -111,6 +113,8 @@ static const struct change changes[] = {
     {"config", "PARAM", "\"64 -DX\"", "config."},
     {"config", "PARAM", "4294967360", "config."},
     {"config", "EXTRA", "1", "config"},
+    {"config", "family", "\"\\u001b[2J\"", "config.family: ?[2J"},
+    {"receipt", "\x1b[2J", "1", "receipt.?[2J"},
 };
 
 static void changed_members(void **state)
@@ -348,7 +352,7 @@ static void hostile_files(void **state)
     assert_int_equal(truncate(path, (off_t)1 << 40), 0);
     expect_warned_miss("1099511627776");
     assert_int_equal(truncate(path, CACHE_ENTRY_MAX), 0);
-    expect_warned_miss("line");
+    expect_warned_miss("line 1");
 
     struct cache_entry other = entry;
     other.key.group_size++;
