@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The clock, virtual or real, and how long things take. */
+#include "icd.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Atomic uint64_t *virtual_ns;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void map_clock(void)
+{
+    const char *path = getenv("ATTUNE_TEST_CLOCK");
+    int fd = path && *path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    void *page = mmap(NULL, sizeof *virtual_ns, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (page != MAP_FAILED)
+        virtual_ns = page;
+}
+
+bool clock_virtual(void)
+{
+    pthread_once(&once, map_clock);
+    return virtual_ns;
+}
+
+uint64_t clock_now(void)
+{
+    if (clock_virtual())
+        return atomic_load(virtual_ns);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t clock_advance(uint64_t ns)
+{
+    return clock_virtual() ? atomic_fetch_add(virtual_ns, ns) : clock_now();
+}
+
+/* splitmix64 (Steele, Lea and Flood 2014), as a hash of its state. */
+static uint64_t scramble(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* Standard normal (Box and Muller) from two hashes of the state. */
+static double normal(uint64_t state)
+{
+    double u = ((double)(scramble(state) >> 11) + 1.0) * 0x1p-53;
+    double v = (double)(scramble(~state) >> 11) * 0x1p-53;
+    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
+}
+
+uint64_t launch_time(const struct subject *subject, uint64_t items, uint64_t pairs)
+{
+    const struct timing *timing = &subject->device->timing;
+    double ns = timing->default_ns + timing->item_ns * (double)items + timing->pair_ns * (double)pairs;
+    for (size_t i = 0; i < timing->num_factors; i++)
+        if (match_holds(&timing->factors[i].match, subject))
+            ns *= timing->factors[i].factor;
+    /* Worker processes each count their launches from 0; the shared clock keeps their noise apart. */
+    uint64_t now = clock_virtual() ? clock_now() : 0;
+    uint64_t launch = atomic_fetch_add(&subject->device->launches, 1);
+    if (timing->noise > 0.0)
+        ns *= exp(timing->noise * normal(scramble(timing->seed) ^ scramble(launch + 1) ^ scramble(~now)));
+    ns *= 1.0 + timing->drift * (double)now * 1e-9;
+    return ns > 1.0 ? (uint64_t)ns : 1;
+}
+
+uint64_t transfer_time(cl_device_id device, size_t bytes)
+{
+    return (uint64_t)(device->timing.transfer_ns + device->timing.byte_ns * (double)bytes);
+}
