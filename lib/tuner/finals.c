@@ -81,27 +81,56 @@ static bool usable(const struct finals *finals, int32_t i, double *median)
            rounds_median(&finals->rounds, i, median, &mad) > 0;
 }
 
-/* The finalist that wins, or -1; *promoted says whether it replaces what was there. */
-static int32_t decide(const struct finals *finals, uint64_t seed, struct stats_interval *over_base, bool *promoted)
+/* Smallest median, and whom it must beat: the incumbent, else the default. -1 where there is none. */
+static void rank(const struct finals *finals, int32_t *best, int32_t *base)
 {
-    int32_t best = -1, base = -1;
     double best_ms = 0, median;
+    *best = *base = -1;
     for (int32_t i = 0; i < finals->count; i++)
-        if (usable(finals, i, &median) && (best < 0 || median < best_ms)) {
-            best = i;
+        if (usable(finals, i, &median) && (*best < 0 || median < best_ms)) {
+            *best = i;
             best_ms = median;
         }
     if (usable(finals, finals->incumbent, &median))
-        base = finals->incumbent;
+        *base = finals->incumbent;
     else if (usable(finals, finals->untuned, &median))
-        base = finals->untuned;
-    *promoted = best >= 0 && best != base;
-    *over_base = (struct stats_interval){0, 0, 0};
-    if (best < 0 || base < 0 || best == base)
-        return best;
-    *over_base = rounds_ratio(&finals->rounds, base, best, seed);
-    *promoted = over_base->low > MIN_GAIN;
-    return *promoted ? best : base;
+        *base = finals->untuned;
+}
+
+/* Keeps the given finalists only, in this order; equal indices once. */
+static void keep(struct finals *finals, const int32_t *order, int32_t count)
+{
+    struct finals kept = {.untuned = -1, .incumbent = -1};
+    for (int32_t k = 0; k < count; k++) {
+        bool there = order[k] < 0;
+        for (int32_t j = 0; j < k; j++)
+            there |= order[j] == order[k];
+        if (there)
+            continue;
+        if (order[k] == finals->untuned)
+            kept.untuned = kept.count;
+        if (order[k] == finals->incumbent)
+            kept.incumbent = kept.count;
+        kept.finalists[kept.count++] = finals->finalists[order[k]];
+    }
+    rounds_free(&finals->rounds);
+    *finals = kept;
+}
+
+/* The best of several was chosen by the very samples that show its gain, and luck was part of that: so it has to win again, with
+ * fresh samples, which are the ones that count. */
+static attune_status duel(struct tuning *tuning, struct tuned_workload *workload, struct finals *finals, int32_t best,
+                          int32_t base)
+{
+    const int32_t order[] = {best, base, finals->untuned};
+    keep(finals, order, 3);
+    struct rounds_options options = {ROUNDS, 0};
+    attune_status status = rounds_run(tuning->target, &workload->reference, finals->finalists, finals->count, &options,
+                                      &tuning->rng, &finals->rounds);
+    if (status != ATTUNE_OK)
+        return status;
+    record_rounds(tuning, workload, finals->finalists, &finals->rounds);
+    return finals->rounds.status;
 }
 
 static void fill_result(const struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals, int32_t winner)
@@ -174,25 +203,47 @@ static void record_promotion(struct tuning *tuning, const struct tuned_workload 
                      "over_high", over_base->high));
 }
 
-static attune_status conclude(struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals)
+static bool clears(const struct tuning *tuning, const struct finals *finals, int32_t best, int32_t base,
+                   struct stats_interval *over_base)
 {
-    bool promoted;
-    struct stats_interval over_base;
-    int32_t winner = decide(finals, tuning->options->seed, &over_base, &promoted);
-    if (winner < 0) {
-        record_promotion(tuning, workload, finals, winner, &over_base, false);
-        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "%s: nothing could be confirmed: %s",
-                    attune_problem_text(workload->problem), finals->finalists[finals->untuned].reason);
-        return ATTUNE_OK;
-    }
-    fill_result(tuning, workload, finals, winner);
+    *over_base = rounds_ratio(&finals->rounds, base, best, tuning->options->seed);
+    return over_base->low > MIN_GAIN;
+}
+
+static attune_status publish(struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals, int32_t winner,
+                             const struct stats_interval *over_base, bool promoted)
+{
     attune_status status = ATTUNE_OK;
+    fill_result(tuning, workload, finals, winner);
     /* Without an incumbent the default is written too: the next call need not search again. */
     if (promoted || !workload->has_incumbent)
         status = store(tuning, workload, finals, winner);
     workload->result->promoted = promoted;
-    record_promotion(tuning, workload, finals, winner, &over_base, promoted);
+    record_promotion(tuning, workload, finals, winner, over_base, promoted);
     return status;
+}
+
+static attune_status conclude(struct tuning *tuning, struct tuned_workload *workload, struct finals *finals)
+{
+    int32_t best, base;
+    struct stats_interval over_base = {0, 0, 0};
+    rank(finals, &best, &base);
+    if (best < 0) {
+        record_promotion(tuning, workload, finals, -1, &over_base, false);
+        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "%s: nothing could be confirmed: %s",
+                    attune_problem_text(workload->problem), finals->finalists[0].reason);
+        return ATTUNE_OK;
+    }
+    if (base < 0)
+        return publish(tuning, workload, finals, best, &over_base, true);
+    if (best == base || !clears(tuning, finals, best, base, &over_base))
+        return publish(tuning, workload, finals, base, &over_base, false);
+    attune_status status = duel(tuning, workload, finals, best, base);
+    if (status != ATTUNE_OK)
+        return status;
+    rank(finals, &best, &base);
+    bool promoted = best != base && (base < 0 || clears(tuning, finals, best, base, &over_base));
+    return best < 0 ? ATTUNE_OK : publish(tuning, workload, finals, promoted ? best : base, &over_base, promoted);
 }
 
 attune_status confirm_workload(struct tuning *tuning, struct tuned_workload *workload, double seconds)

@@ -20,7 +20,7 @@ attune_status session_init(struct session *session, const char *program)
     memset(session, 0, sizeof *session);
     session->program = program;
     session->deadlines = default_deadlines;
-    session->process = (struct worker_process){0, -1, -1, -1, ""};
+    session->process = (struct worker_process)WORKER_PROCESS_NONE;
     session->memory_limit = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 4 * 3;
     return spawner_create(&session->spawner);
 }

@@ -77,6 +77,7 @@ attune_status spawner_create(struct spawner **out)
     struct spawner *spawner = calloc(1, sizeof *spawner);
     if (!spawner)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "no memory for the thread that starts workers");
+    folder_sweep();
     pthread_mutex_init(&spawner->mutex, NULL);
     pthread_cond_init(&spawner->changed, NULL);
     /* The caller's signal handlers must not run on our thread. */
@@ -219,7 +220,7 @@ static int place_descriptors(posix_spawn_file_actions_t *actions, const struct w
 
 attune_status spawner_start(struct spawner *spawner, const char *program, struct worker_process *out)
 {
-    struct worker_process process = {0, -1, -1, -1, ""};
+    struct worker_process process = WORKER_PROCESS_NONE;
     struct pipes pipes = {-1, -1};
     posix_spawn_file_actions_t actions;
     struct spawn_job job = {.program = program, .actions = &actions};
@@ -227,7 +228,7 @@ attune_status spawner_start(struct spawner *spawner, const char *program, struct
     int error = posix_spawn_file_actions_init(&actions);
     if (error)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "no memory to start a worker");
-    if (!folder_make_temporary(process.folder, sizeof process.folder) || !make_pipes(&process, &pipes))
+    if (!folder_make_temporary(process.folder, sizeof process.folder, &process.folder_lock) || !make_pipes(&process, &pipes))
         error = errno;
     else if (!(envp = worker_environment(process.folder)))
         error = ENOMEM;
@@ -286,7 +287,9 @@ struct worker_exit worker_process_end(struct worker_process *process)
         close(process->shared);
     if (process->folder[0])
         folder_remove(process->folder);
-    *process = (struct worker_process){0, -1, -1, -1, ""};
+    if (process->folder_lock >= 0)
+        close(process->folder_lock);
+    *process = (struct worker_process)WORKER_PROCESS_NONE;
     return result;
 }
 

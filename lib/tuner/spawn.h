@@ -17,6 +17,7 @@ struct worker_process {
     int socket;       /* our end */
     int stderr_pipe;  /* non-blocking */
     int shared;       /* memory file for outputs; sealed against shrinking */
+    int folder_lock;  /* held while the folder lives */
     char folder[256]; /* private compile cache and temp folder */
 };
 
@@ -32,6 +33,8 @@ void spawner_destroy(struct spawner **spawner);
 
 /* Starts program. WORKER when it cannot be started. */
 attune_status spawner_start(struct spawner *spawner, const char *program, struct worker_process *out);
+
+#define WORKER_PROCESS_NONE {0, -1, -1, -1, -1, ""}
 
 /* Kills the worker's process group, reaps the worker, removes its folder, closes its descriptors. The worker may be dead
  * already: then its own exit is reported. */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a tuning decides, on scripted timings whose truth is known. */
+#include "fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tuner/target.h"
+
+#define DEVICE(time) "{\"devices\": [{\"name\": \"Fake GPU\", \"time\": {\"default_ns\": 20000000" time "}}]}"
+
+/* One value of one parameter is faster; noise of 2% a launch. */
+static void planted_gain_is_promoted(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(", \"noise\": 0.02, \"by_option\": [{\"match\": \"BLOCK_Q=16\", \"factor\": 0.7}]"));
+    open_target(&f, "gpu");
+    attune_tune_options options = budget(24);
+    attune_tune_result result;
+    attune_tune_summary summary;
+    tune(&f, &options, &result, &summary);
+    assert_int_equal(summary.end, ATTUNE_TUNE_BUDGET);
+    assert_int_equal(result.promoted, 1);
+    assert_int_equal(result.hit, 0);
+    assert_non_null(strstr(result.config, "BLOCK_Q=16,"));
+    assert_true(fabs(result.gain - 1 / 0.7) < 0.1);
+    assert_true(result.gain_low > 1.01 && result.gain_low <= result.gain && result.gain <= result.gain_high);
+    assert_true(fabs(result.time_ms - 14) < 1.5);
+    assert_true(fabs(result.default_ms - 20) < 1.5);
+    assert_int_equal(count_records(summary.journal, "header", NULL, NULL), 1);
+    assert_int_equal(count_records(summary.journal, "proposal", NULL, NULL), 24);
+    assert_int_equal(count_records(summary.journal, "promotion", NULL, NULL), 1);
+    fixture_end(&f);
+}
+
+/* Everything takes the same time: nothing may replace the default, which is written so that the next call is a hit. */
+static void equal_times_are_not_promoted(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(", \"noise\": 0.02"));
+    open_target(&f, "gpu");
+    attune_tune_options options = budget(12);
+    attune_tune_result result, again;
+    attune_tune_summary summary;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        options.seed = seed;
+        options.retune = 1;
+        tune(&f, &options, &result, &summary);
+        if (result.promoted)
+            fail_msg("seed %llu: %s was promoted with gain %g (%g)", (unsigned long long)seed, result.config, result.gain,
+                     result.gain_low);
+    }
+    options.retune = 0;
+    tune(&f, &options, &again, &summary);
+    assert_int_equal(again.hit, 1);
+    assert_string_equal(again.config, result.config);
+    fixture_end(&f);
+}
+
+static void second_call_is_a_hit(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(""));
+    open_target(&f, "gpu");
+    attune_tune_options options = budget(3);
+    attune_tune_result first, second;
+    attune_tune_summary summary;
+    tune(&f, &options, &first, &summary);
+    close_target(&f);
+    open_target(&f, "gpu"); /* a new process would see the same */
+    tune(&f, &options, &second, &summary);
+    assert_int_equal(summary.end, ATTUNE_TUNE_HIT);
+    assert_int_equal(summary.tests, 0);
+    assert_int_equal(second.hit, 1);
+    assert_string_equal(second.config, first.config);
+    assert_true(second.time_ms == first.time_ms && second.gain == first.gain);
+    char *text;
+    check_ok(attune_cache_explain(f.target, f.problem, &text));
+    assert_non_null(strstr(text, "tuned: "));
+    free(text);
+    /* Another driver version: the entry is there, but its receipt is not for this driver. */
+    close_target(&f);
+    set_script("{\"devices\": [{\"name\": \"Fake GPU\", \"driver_version\": \"2.0\", \"time\": {\"default_ns\": 20000000}}]}");
+    open_target(&f, "gpu");
+    tune(&f, &options, &second, &summary);
+    assert_int_equal(second.hit, 0);
+    fixture_end(&f);
+}
+
+static void time_budget_ends_the_run(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(", \"build_ns\": 500000000"));
+    open_target(&f, "gpu");
+    attune_tune_options options = budget(0);
+    options.budget_seconds = 60;
+    attune_tune_result result;
+    attune_tune_summary summary;
+    tune(&f, &options, &result, &summary);
+    assert_int_equal(summary.end, ATTUNE_TUNE_BUDGET);
+    assert_true(summary.tests > 3);
+    if (summary.seconds > 66)
+        fail_msg("%g s of 60", summary.seconds);
+    assert_true(result.time_ms > 0);
+    fixture_end(&f);
+}
+
+static int stop_after(void *priv, const attune_tune_progress *progress)
+{
+    return progress->tests >= *(const int *)priv;
+}
+
+static void callback_stops_in_order(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(""));
+    open_target(&f, "gpu");
+    int limit = 5;
+    attune_tune_options options = budget(100);
+    options.progress = stop_after;
+    options.progress_priv = &limit;
+    attune_tune_result result;
+    attune_tune_summary summary;
+    tune(&f, &options, &result, &summary);
+    assert_int_equal(summary.end, ATTUNE_TUNE_INTERRUPTED);
+    assert_int_equal(summary.tests, 5);
+    assert_true(result.entry_path[0]);
+    fixture_end(&f);
+}
+
+/* Two workloads share one search; each gets its own winner. */
+static void workloads_are_tuned_together(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(", \"noise\": 0.01, \"by_option\": [{\"match\": \"HEAD_DIM_QK=64 BLOCK_Q=16\", \"factor\": 0.6},"
+                      " {\"match\": \"HEAD_DIM_QK=32 BLOCK_Q=64\", \"factor\": 0.6}]"));
+    open_target(&f, "gpu");
+    attune_problem *other;
+    check_ok(attune_problem_parse("extend:hq=2,hkv=1,d=32,prefix=8,new=4", &other));
+    const attune_problem *problems[] = {f.problem, other};
+    attune_tune_options options = budget(48);
+    attune_tune_result results[2];
+    attune_tune_summary summary;
+    check_ok(attune_tune(f.target, problems, 2, &options, results, &summary));
+    assert_non_null(strstr(results[0].config, "BLOCK_Q=16,"));
+    assert_non_null(strstr(results[1].config, "BLOCK_Q=64,"));
+    assert_int_equal(results[0].promoted, 1);
+    assert_int_equal(results[1].promoted, 1);
+    attune_problem_destroy(&other);
+    fixture_end(&f);
+}
+
+static void measures_interleaved(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(", \"noise\": 0.01, \"by_option\": [{\"match\": \"DIM_BLOCK=64\", \"factor\": 2}]"));
+    open_target(&f, "gpu");
+    const char *const configs[] = {"default", "plain_row:DIM_BLOCK=64", "plain_row", "plain_row:WG_SIZE=64"};
+    attune_measurement out[4];
+    double low[4], ratio[4], high[4];
+    check_ok(attune_measure(f.target, f.problem, configs, 4, NULL, out, low, ratio, high));
+    for (int i = 0; i < 4; i++) {
+        if (out[i].outcome != ATTUNE_OUTCOME_OK)
+            fail_msg("%s: %s: %s", configs[i], attune_outcome_name(out[i].outcome), out[i].reason);
+        assert_int_equal(out[i].num_samples, 7);
+        assert_true(low[i] <= ratio[i] && ratio[i] <= high[i]);
+        assert_true(out[i].rel_err < 1e-5);
+    }
+    assert_string_equal(out[0].source, "default");
+    assert_true(ratio[0] == 1);
+    assert_true(fabs(ratio[1] - 2) < 0.1);
+    const char *const nonsense[] = {"no_such_family"};
+    assert_int_equal(attune_measure(f.target, f.problem, nonsense, 1, NULL, out, NULL, NULL, NULL), ATTUNE_ERROR_SYNTAX);
+    fixture_end(&f);
+}
+
+int main(void)
+{
+    use_virtual_clock();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(planted_gain_is_promoted), cmocka_unit_test(equal_times_are_not_promoted),
+        cmocka_unit_test(second_call_is_a_hit),     cmocka_unit_test(time_budget_ends_the_run),
+        cmocka_unit_test(callback_stops_in_order),  cmocka_unit_test(workloads_are_tuned_together),
+        cmocka_unit_test(measures_interleaved),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a candidate kernel may do to its worker: each fault gets its label, and the run goes on to a winner without it. */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Half of the space is faulty; the rest is healthy. The build's options carry the parameters. */
+#define SCRIPT(fault)                                                                                                  \
+    "{\"devices\": [{\"name\": \"Fake GPU\", \"time\": {\"default_ns\": 20000000}}], \"faults\": [" fault "]}"
+
+struct fault_case {
+    const char *name, *script;
+    attune_outcome outcome;
+    const char *reason; /* a part of it */
+    int32_t tests;
+};
+
+static const struct fault_case fault_cases[] = {
+    {"crash", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"crash\"}"), ATTUNE_OUTCOME_CRASHED, "signal 11", 8},
+    {"illegal instruction", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"illegal_instruction\"}"),
+     ATTUNE_OUTCOME_CRASHED, "signal 4", 8},
+    {"abort of the compiler", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"abort\", \"at\": \"build\"}"),
+     ATTUNE_OUTCOME_BUILD_FAILED, "signal 6", 8},
+    {"build failure", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"build_failure\", \"log\": \"error: planted\"}"),
+     ATTUNE_OUTCOME_BUILD_FAILED, "error: planted", 8},
+    {"wrong by a little", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"wrong\", \"amount\": 0.001}"), ATTUNE_OUTCOME_WRONG,
+     "error", 8},
+    {"NaN", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"nan\"}"), ATTUNE_OUTCOME_WRONG, "error inf", 8},
+    {"no operation", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"no_op\"}"), ATTUNE_OUTCOME_WRONG, "error", 8},
+    {"overrun", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"overrun\"}"), ATTUNE_OUTCOME_WRONG, "outside its output", 8},
+    {"out of device memory", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"out_of_memory\"}"),
+     ATTUNE_OUTCOME_OUT_OF_MEMORY, "CL_MEM_OBJECT_ALLOCATION_FAILURE", 8},
+    {"device lost", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"device_lost\"}"), ATTUNE_OUTCOME_DEVICE_LOST,
+     "CL_DEVICE_NOT_AVAILABLE", 8},
+    {"another error", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"error\", \"error\": -59, \"async\": true}"),
+     ATTUNE_OUTCOME_FAILED, "CL_", 8},
+    {"hang", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"hang\"}"), ATTUNE_OUTCOME_TIMEOUT, "no answer", 4},
+    {"honest in the check only", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"wrong\", \"nth\": 10, \"amount\": 1}"),
+     ATTUNE_OUTCOME_WRONG, "error", 8},
+};
+
+struct watch {
+    attune_outcome wanted;
+    int seen;
+    char faulty[ATTUNE_CONFIG_TEXT_MAX];
+};
+
+static int watch_outcome(void *priv, const attune_tune_progress *progress)
+{
+    struct watch *watch = priv;
+    if (strcmp(progress->phase, "search") || progress->outcome != watch->wanted)
+        return 0;
+    watch->seen++;
+    strcpy(watch->faulty, progress->config);
+    return 0;
+}
+
+static void run_case(void **state)
+{
+    const struct fault_case *c = *state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(c->script);
+    open_target(&f, "gpu");
+    struct watch watch = {c->outcome, 0, ""};
+    attune_tune_options options = budget(c->tests);
+    options.progress = watch_outcome;
+    options.progress_priv = &watch;
+    attune_tune_result result;
+    attune_tune_summary summary;
+    tune(&f, &options, &result, &summary);
+    assert_int_equal(summary.tests, c->tests);
+    assert_true(watch.seen > 0);
+    assert_int_equal(summary.outcomes[c->outcome], watch.seen);
+    assert_non_null(strstr(watch.faulty, "BLOCK_Q=32,"));
+    const char *label = attune_outcome_name(c->outcome);
+    assert_int_equal(count_records(summary.journal, "fault", "label", label), watch.seen);
+    assert_int_equal(count_records(summary.journal, "verdict", NULL, NULL), c->tests);
+    if (summary.outcomes[ATTUNE_OUTCOME_OK]) {
+        assert_null(strstr(result.config, "BLOCK_Q=32,"));
+        assert_true(result.time_ms > 0);
+        assert_true(result.entry_path[0]);
+    }
+    fixture_end(&f);
+}
+
+int main(void)
+{
+    use_virtual_clock();
+    enum { COUNT = sizeof fault_cases / sizeof fault_cases[0] };
+    struct CMUnitTest tests[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        tests[i] = (struct CMUnitTest){fault_cases[i].name, run_case, NULL, NULL, (void *)&fault_cases[i]};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
