@@ -119,10 +119,7 @@ static attune_outcome judge(struct candidate *candidate, const struct input_set 
     struct oracle_error error = oracle_compare(o, set->o, set->num_values, lse, set->lse, set->num_rows);
     if (set->id == candidate->error_set && error.max_abs >= candidate->error.max_abs)
         candidate->error = error;
-    /* Logits of a thousand carry an absolute error that 1e-5 of a small lse has no room for, not even in the plain
-     * implementation: there, as in FAST, twice the plain error counts. */
-    attune_precision contract = set->options.magnitude > 1 ? ATTUNE_FAST : set->problem->desc.precision;
-    attune_status status = oracle_verdict(contract, &error, &set->plain);
+    attune_status status = oracle_verdict(set->problem->desc.precision, &error, &set->plain);
     if (status != ATTUNE_OK) {
         conclude(candidate, ATTUNE_OUTCOME_WRONG, "");
         snprintf(candidate->reason, sizeof candidate->reason, "%s (%s, %s values of magnitude %g)", attune_last_error(),
