@@ -14,6 +14,7 @@
 #error "a parameter of plain_row is missing: see plain_row.def"
 #endif
 
+#define QK_VECTORS (HEAD_DIM_QK / 8 * 8) // dims that are walked 8 at a time
 #define NUM_ACCUMULATORS (HEAD_DIM_VO < DIM_BLOCK ? HEAD_DIM_VO : DIM_BLOCK)
 
 kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTENTION_PARAMETERS)
@@ -41,8 +42,12 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             for (int j = item.kv_begin; j < kv_end; j++) {
                 global const KV_T *key = KV_ROW(k, item, slots, j, kv_head);
                 global const KV_T *value = KV_ROW(v, item, slots, j, kv_head) + block;
-                float score = 0.0f;
-                for (int x = 0; x < HEAD_DIM_QK; x++)
+                float8 partial = 0.0f; // one running sum would wait for itself
+                for (int x = 0; x < QK_VECTORS; x += 8)
+                    partial = fma(LOAD_Q8(query + x), LOAD_KV8(key + x), partial);
+                float4 halves = partial.lo + partial.hi;
+                float score = halves.x + halves.y + (halves.z + halves.w);
+                for (int x = QK_VECTORS; x < HEAD_DIM_QK; x++)
                     score = fma(LOAD_Q(query + x), LOAD_KV(key + x), score);
                 score *= args.scale;
                 if (score > running_max) {

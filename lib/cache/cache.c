@@ -21,6 +21,8 @@ const char *cache_level_name(enum cache_level level)
 void cache_user_dir(const char *dir, char *path, size_t size)
 {
     const char *base = dir, *below = "";
+    if (env_get("ATTUNE_KERNEL_DIR"))
+        base = ""; /* entries speak of the embedded sources, not of those on disk */
     if (!base)
         base = env_get("ATTUNE_CACHE_DIR");
     if (!base) {
