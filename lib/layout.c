@@ -146,7 +146,7 @@ const char *attune_kv_layout_id(const attune_kv_layout *layout)
 
 attune_status attune_kv_layout_bytes(const attune_kv_layout *layout, size_t *k_bytes, size_t *v_bytes)
 {
-    size_t k, v;
+    size_t k = 0, v = 0;
     attune_status status;
     if (!layout)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "layout is NULL");

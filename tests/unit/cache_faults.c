@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "cache/files.h"
 #include "tuner/journal.h"
 
 enum fault { FAULT_NONE, FAULT_ERROR, FAULT_INTERRUPT, FAULT_SHORT, FAULT_KILL_BEFORE, FAULT_KILL_AFTER };
@@ -212,6 +213,12 @@ static void without_locks(void **state)
     begin_faults(FAULT_ERROR, ENOLCK, 0, "flock");
     assert_int_equal(store_number(1), ATTUNE_OK);
     assert_int_equal(calls, 1);
+    char path[128];
+    int fd;
+    snprintf(path, sizeof path, "%s/lock", folder);
+    begin_faults(FAULT_ERROR, ENOLCK, 0, "flock");
+    assert_int_equal(file_lock(path, true, &fd), ATTUNE_OK);
+    assert_int_equal(fd, -1);
     end_faults();
     assert_int_equal(on_disk(), 1);
 }
