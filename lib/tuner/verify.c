@@ -119,7 +119,7 @@ static attune_outcome judge(struct candidate *candidate, const struct input_set 
     struct oracle_error error = oracle_compare(o, set->o, set->num_values, lse, set->lse, set->num_rows);
     if (set->id == candidate->error_set && error.max_abs >= candidate->error.max_abs)
         candidate->error = error;
-    attune_status status = oracle_verdict(set->problem->desc.precision, &error, &set->plain);
+    attune_status status = oracle_verdict(&error, &set->plain);
     if (status != ATTUNE_OK) {
         conclude(candidate, ATTUNE_OUTCOME_WRONG, "");
         snprintf(candidate->reason, sizeof candidate->reason, "%s (%s, %s values of magnitude %g)", attune_last_error(),

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The tuner on a real driver, small and short: a search with real compilers, and a kernel that never ends. */
+#define _GNU_SOURCE
+#include "fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tuner/target.h"
+
+static void open_real(struct fixture *f)
+{
+    attune_target_options options = ATTUNE_TARGET_OPTIONS_INIT;
+    options.backend = "cpu";
+    options.cache_dir = f->cache;
+    check_ok(attune_target_create(&f->target, &options));
+}
+
+static void short_search(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    open_real(&f);
+    attune_tune_options options = budget(4);
+    attune_tune_result result, again;
+    attune_tune_summary summary;
+    tune(&f, &options, &result, &summary);
+    assert_int_equal(summary.tests, 4);
+    assert_true(result.time_ms > 0 && result.default_ms > 0);
+    assert_true(result.fma_gflops > 0 && result.read_gbps > 0 && result.roofline_ms > 0);
+    assert_true(result.rel_err < 1e-5);
+    tune(&f, &options, &again, &summary);
+    assert_int_equal(again.hit, 1);
+    assert_string_equal(again.config, result.config);
+    fixture_end(&f);
+}
+
+static void probes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    open_real(&f);
+    attune_probe_result probe;
+    check_ok(attune_probe(f.target, &probe));
+    assert_string_equal(probe.failures, "");
+    for (int i = 0; i < 5; i++)
+        assert_true(probe.fma_gflops[i] > 0 && probe.fma_gflops[i] <= probe.fma_peak_gflops);
+    assert_true(probe.read_gbps > 0 && probe.launch_us > 0 && probe.enqueue_us > 0);
+    fixture_end(&f);
+}
+
+/* Kernels from disk, of which one parameter's value loops for ever; the loop's end depends on memory, so that it stays. */
+static void write_hanging_kernel(const struct fixture *f, char *folder, size_t size)
+{
+    char path[600];
+    snprintf(folder, size, "%s/kernels", f->root);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    snprintf(path, sizeof path, "%s/plain_row.cl", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "#if DIM_BLOCK == 64\n"
+            "#define attention healthy\n"
+            "#endif\n"
+            "#include \"%s/plain_row.cl\"\n"
+            "#if DIM_BLOCK == 64\n"
+            "#undef attention\n"
+            "kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1)))\n"
+            "void attention(global const Q_T *q, global const KV_T *k, global const KV_T *v, global const KV_T *k_cache,\n"
+            "               global const KV_T *v_cache, global const int *kv_indptr, global const int *kv_indices,\n"
+            "               global O_T *o, global float *lse, global float *workspace, global const int *schedule,\n"
+            "               struct attention_args args)\n"
+            "{\n"
+            "    volatile global const int *version = schedule;\n"
+            "    while (version[0] == SCHEDULE_VERSION && version[5] >= 0)\n"
+            "        ;\n"
+            "}\n"
+            "#endif\n",
+            getenv("ATTUNE_TEST_KERNELS"));
+    fclose(file);
+}
+
+static void endless_kernel_is_stopped(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char folder[400];
+    fixture_init(&f);
+    write_hanging_kernel(&f, folder, sizeof folder);
+    setenv("ATTUNE_KERNEL_DIR", folder, 1);
+    open_real(&f);
+    f.target->session.deadlines.build = 10;
+    f.target->session.deadlines.first_run = 10;
+    const char *const configs[] = {"plain_row:DIM_BLOCK=128", "plain_row:DIM_BLOCK=64", "plain_row:DIM_BLOCK=128"};
+    attune_measurement out[3];
+    attune_measure_options options = ATTUNE_MEASURE_OPTIONS_INIT;
+    options.rounds = 2;
+    check_ok(attune_measure(f.target, f.problem, configs, 3, &options, out, NULL, NULL, NULL));
+    for (int i = 0; i < 3; i++)
+        if (out[i].outcome != (i == 1 ? ATTUNE_OUTCOME_TIMEOUT : ATTUNE_OUTCOME_OK))
+            fail_msg("%s: %s: %s", out[i].config, attune_outcome_name(out[i].outcome), out[i].reason);
+    assert_int_equal(out[0].num_samples, 2);
+    assert_int_equal(out[2].num_samples, 2);
+    unsetenv("ATTUNE_KERNEL_DIR");
+    fixture_end(&f);
+}
+
+int main(void)
+{
+    attune_device_info info;
+    size_t count;
+    if (attune_devices(NULL, &info, 1, &count) != ATTUNE_OK)
+        return 77; /* no OpenCL device on this machine */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(short_search),
+        cmocka_unit_test(probes),
+        cmocka_unit_test(endless_kernel_is_stopped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
