@@ -243,7 +243,8 @@ typedef struct attune_search_options {
     const char *strategy;   /* NULL = "default" */
     int32_t budget_tests;   /* what the strategy plans for; 0 = 432 */
     uint64_t seed;          /* equal seeds and equal samples give equal decisions */
-    /* May be NULL. values[num_params]: 0 = not a valid configuration. Called from ask; must be deterministic. */
+    /* May be NULL. values[num_params]: 0 = not a valid configuration. Called from create and ask; must be
+     * deterministic. */
     int (*feasible)(void *priv, const int32_t *values);
     void *feasible_priv;
     const int32_t *initial; /* values[num_params] to try first (a known good configuration); NULL = none */
@@ -264,7 +265,7 @@ ATTUNE_API void attune_search_destroy(attune_search **search);
 ATTUNE_API attune_status attune_search_ask(attune_search *search, int32_t *values, int32_t *done);
 
 /* Reports the objective of the configuration last asked for: outcome OK with a positive finite time (smaller is better), or
- * another outcome, whose time is not read. Errors: INVALID_SIZE (time), MISMATCH (nothing was asked). */
+ * another outcome, whose time is not read. Errors: INVALID_SIZE (time), ENUM (outcome), MISMATCH (nothing was asked). */
 ATTUNE_API attune_status attune_search_tell(attune_search *search, attune_outcome outcome, double time);
 
 /* The best so far: values[num_params] and its time. NOT_TUNED before the first OK. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Ground floor: errors, log, strings, hashes, clock, random numbers. */
+ * Ground floor: errors, log, strings, hashes, clock, random numbers (rng.h). */
 #ifndef ATTUNE_BASE_H
 #define ATTUNE_BASE_H
 
@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #include <attune/attune.h>
+
+#include "rng.h"
 
 #define PRINTF_LIKE(text, args) __attribute__((format(printf, text, args)))
 
@@ -74,19 +76,6 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t size);
 uint64_t clock_now_ns(void);
 /* True while ATTUNE_TEST_CLOCK is in force. */
 bool clock_is_virtual(void);
-
-/* ---- random numbers: splitmix64 to seed, xoshiro256** to draw (Blackman and Vigna) */
-
-struct rng {
-    uint64_t s[4];
-};
-
-void rng_seed(struct rng *rng, uint64_t seed);
-uint64_t rng_next(struct rng *rng);
-/* Uniform in 0 .. bound-1 without bias (Lemire); bound >= 1. */
-uint64_t rng_below(struct rng *rng, uint64_t bound);
-/* Uniform in [0, 1) with 53 bits. */
-double rng_double(struct rng *rng);
 
 /* ---- types */
 

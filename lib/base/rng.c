@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * xoshiro256** 1.0 (Blackman and Vigna 2018) seeded by splitmix64; bounded draws after Lemire 2019. */
-#include "base.h"
+#include "rng.h"
 
 static uint64_t rotate(uint64_t x, int k)
 {

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COMBINATIONS_MAX 1e300
+#define SAMPLE_TRIES (1 << 18)
+
+static bool copy_params(struct pool *pool, const struct search_space *space)
+{
+    size_t total = 0, n = (size_t)space->num_params;
+    for (size_t p = 0; p < n; p++)
+        total += (size_t)space->params[p].num_values;
+    pool->params = malloc((n + 1) * sizeof *pool->params);
+    pool->values = malloc((total + 1) * sizeof *pool->values);
+    pool->combinations = malloc((n + 1) * sizeof *pool->combinations);
+    pool->has_children = calloc(n + 1, sizeof *pool->has_children);
+    if (!pool->params || !pool->values || !pool->combinations || !pool->has_children)
+        return false;
+    int32_t *values = pool->values;
+    for (size_t p = 0; p < n; p++) {
+        pool->params[p] = space->params[p];
+        pool->params[p].name = NULL;
+        pool->params[p].values = values;
+        memcpy(values, space->params[p].values, (size_t)space->params[p].num_values * sizeof *values);
+        values += space->params[p].num_values;
+        if (space->params[p].parent >= 0)
+            pool->has_children[space->params[p].parent] = true;
+    }
+    return true;
+}
+
+static double capped_product(double a, double b)
+{
+    return a * b < COMBINATIONS_MAX ? a * b : COMBINATIONS_MAX;
+}
+
+/* Combinations of what stands below params[p] while it has its value number v. */
+static double combinations_below(const struct pool *pool, int32_t p, int32_t v)
+{
+    double product = 1;
+    for (int32_t c = p + 1; c < pool->num_params; c++)
+        if (pool->params[c].parent == p && pool->params[c].parent_value == pool->params[p].values[v])
+            product = capped_product(product, pool->combinations[c]);
+    return product;
+}
+
+static double count_combinations(struct pool *pool)
+{
+    double total = 1;
+    for (int32_t p = pool->num_params - 1; p >= 0; p--) {
+        pool->combinations[p] = pool->params[p].num_values;
+        if (pool->has_children[p]) {
+            pool->combinations[p] = 0;
+            for (int32_t v = 0; v < pool->params[p].num_values; v++)
+                pool->combinations[p] += combinations_below(pool, p, v);
+        }
+        if (pool->params[p].parent < 0)
+            total = capped_product(total, pool->combinations[p]);
+    }
+    return total;
+}
+
+const uint16_t *pool_row(const struct pool *pool, int32_t config)
+{
+    return pool->rows + (size_t)config * (size_t)pool->num_params;
+}
+
+bool pool_active(const struct pool *pool, const uint16_t *row, int32_t param)
+{
+    for (int32_t parent; (parent = pool->params[param].parent) >= 0; param = parent)
+        if (pool->params[parent].values[row[parent]] != pool->params[param].parent_value)
+            return false;
+    return true;
+}
+
+static void row_values(const struct pool *pool, const uint16_t *row, int32_t *values)
+{
+    for (int32_t p = 0; p < pool->num_params; p++)
+        values[p] = pool->params[p].values[row[p]];
+}
+
+void pool_values(const struct pool *pool, int32_t config, int32_t *values)
+{
+    row_values(pool, pool_row(pool, config), values);
+}
+
+static uint64_t feasible_mask(const struct pool *pool, const uint16_t *row)
+{
+    int32_t values[SEARCH_MAX_PARAMS];
+    row_values(pool, row, values);
+    uint64_t mask = 0;
+    for (int32_t w = 0; w < pool->num_workloads; w++)
+        if (!pool->feasible_fn || pool->feasible_fn(pool->priv, w, values))
+            mask |= UINT64_C(1) << w;
+    return mask;
+}
+
+/* Slot that holds the row, or the free one where it belongs. */
+static size_t table_slot(const struct pool *pool, const uint16_t *row)
+{
+    uint64_t hash = 0;
+    for (int32_t p = 0; p < pool->num_params; p++)
+        hash = (hash ^ row[p]) * UINT64_C(0x9e3779b97f4a7c15) + (hash >> 29);
+    size_t slot = (size_t)(hash ^ (hash >> 32)) & (pool->table_size - 1);
+    size_t bytes = (size_t)pool->num_params * sizeof *row;
+    while (pool->table[slot] && memcmp(pool_row(pool, pool->table[slot] - 1), row, bytes) != 0)
+        slot = (slot + 1) & (pool->table_size - 1);
+    return slot;
+}
+
+static bool grow(void **array, size_t count, size_t size)
+{
+    void *bigger = realloc(*array, count * size);
+    if (bigger)
+        *array = bigger;
+    return bigger != NULL;
+}
+
+static bool reserve_one(struct pool *pool)
+{
+    if (pool->count < pool->capacity)
+        return true;
+    if (pool->capacity > INT32_MAX / 4)
+        return false;
+    size_t capacity = pool->capacity ? (size_t)pool->capacity * 2 : 1024;
+    int32_t *table = calloc(capacity * 2, sizeof *table);
+    if (!table || !grow((void **)&pool->rows, capacity * ((size_t)pool->num_params + 1), sizeof *pool->rows) ||
+        !grow((void **)&pool->feasible, capacity, sizeof *pool->feasible) ||
+        !grow((void **)&pool->told, capacity, sizeof *pool->told)) {
+        free(table);
+        return false;
+    }
+    free(pool->table);
+    pool->table = table;
+    pool->table_size = capacity * 2;
+    pool->capacity = (int32_t)capacity;
+    for (int32_t i = 0; i < pool->count; i++)
+        table[table_slot(pool, pool_row(pool, i))] = i + 1;
+    return true;
+}
+
+/* Adds a row that is not in the pool. */
+static int32_t add(struct pool *pool, const uint16_t *row)
+{
+    uint64_t mask = feasible_mask(pool, row);
+    if (!mask || !reserve_one(pool))
+        return -1;
+    int32_t config = pool->count++;
+    memcpy(pool->rows + (size_t)config * (size_t)pool->num_params, row, (size_t)pool->num_params * sizeof *row);
+    pool->feasible[config] = mask;
+    pool->told[config] = 0;
+    for (int32_t w = 0; w < pool->num_workloads; w++)
+        pool->remaining[w] += mask >> w & 1;
+    pool->table[table_slot(pool, row)] = config + 1;
+    return config;
+}
+
+int32_t pool_find(struct pool *pool, const uint16_t *row)
+{
+    if (pool->table_size) {
+        int32_t found = pool->table[table_slot(pool, row)];
+        if (found)
+            return found - 1;
+    }
+    return pool->complete ? -1 : add(pool, row);
+}
+
+int32_t pool_find_values(struct pool *pool, const int32_t *values)
+{
+    uint16_t row[SEARCH_MAX_PARAMS] = {0};
+    for (int32_t p = 0; p < pool->num_params; p++) {
+        const struct search_param *param = &pool->params[p];
+        if (!pool_active(pool, row, p))
+            continue;
+        int32_t v = 0;
+        while (v < param->num_values && param->values[v] != values[p])
+            v++;
+        if (v == param->num_values)
+            return -1;
+        row[p] = (uint16_t)v;
+    }
+    return pool_find(pool, row);
+}
+
+bool pool_open(const struct pool *pool, int32_t config, int32_t workload)
+{
+    return (pool->feasible[config] & ~pool->told[config]) >> workload & 1;
+}
+
+void pool_mark_told(struct pool *pool, int32_t config, int32_t workload)
+{
+    if (pool_open(pool, config, workload)) {
+        pool->told[config] |= UINT64_C(1) << workload;
+        pool->remaining[workload]--;
+    }
+}
+
+/* Uniform over the canonical combinations. */
+static void draw_row(const struct pool *pool, struct rng *rng, uint16_t *row)
+{
+    memset(row, 0, (size_t)pool->num_params * sizeof *row);
+    for (int32_t p = 0; p < pool->num_params; p++) {
+        int32_t num_values = pool->params[p].num_values, v = 0;
+        if (!pool_active(pool, row, p))
+            continue;
+        if (!pool->has_children[p]) {
+            row[p] = (uint16_t)rng_below(rng, (uint64_t)num_values);
+            continue;
+        }
+        double left = rng_double(rng) * pool->combinations[p];
+        while (v + 1 < num_values && (left -= combinations_below(pool, p, v)) >= 0)
+            v++;
+        row[p] = (uint16_t)v;
+    }
+}
+
+static void draw_sample(struct pool *pool, struct rng *rng)
+{
+    int32_t target = pool->count + POOL_SAMPLE;
+    uint16_t row[SEARCH_MAX_PARAMS];
+    for (int32_t i = 0; i < SAMPLE_TRIES && pool->count < target; i++) {
+        draw_row(pool, rng, row);
+        pool_find(pool, row);
+    }
+}
+
+/* The next canonical combination, the last parameter changing fastest; false after the last one. */
+static bool next_row(const struct pool *pool, uint16_t *row)
+{
+    for (int32_t p = pool->num_params - 1; p >= 0; p--) {
+        if (row[p] + 1 < pool->params[p].num_values && pool_active(pool, row, p)) {
+            row[p]++;
+            return true;
+        }
+        row[p] = 0;
+    }
+    return false;
+}
+
+/* Goes on with the systematic pass until a configuration is found that was not in the pool. False when out of memory. */
+static bool scan(struct pool *pool, bool all)
+{
+    bool more = true;
+    while (more && !pool->complete) {
+        int32_t count = pool->count;
+        bool reserved = reserve_one(pool);
+        if (!reserved)
+            return false;
+        pool_find(pool, pool->cursor);
+        pool->complete = !next_row(pool, pool->cursor);
+        more = all || pool->count == count;
+    }
+    return true;
+}
+
+bool pool_extend(struct pool *pool, struct rng *rng)
+{
+    int32_t count = pool->count;
+    if (!pool->complete)
+        draw_sample(pool, rng);
+    return pool->count > count || (scan(pool, false) && pool->count > count);
+}
+
+bool pool_create(struct pool *pool, const struct search_space *space, int32_t num_workloads, struct rng *rng)
+{
+    *pool = (struct pool){.num_params = space->num_params, .num_workloads = num_workloads};
+    pool->feasible_fn = space->feasible;
+    pool->priv = space->priv;
+    if (!copy_params(pool, space) || !reserve_one(pool))
+        return false;
+    if (count_combinations(pool) <= POOL_ENUMERATE_MAX)
+        return scan(pool, true);
+    draw_sample(pool, rng);
+    return true;
+}
+
+void pool_destroy(struct pool *pool)
+{
+    free(pool->params);
+    free(pool->values);
+    free(pool->combinations);
+    free(pool->has_children);
+    free(pool->rows);
+    free(pool->feasible);
+    free(pool->told);
+    free(pool->table);
+}
+
+static void make_canonical(const struct pool *pool, uint16_t *row)
+{
+    for (int32_t p = 0; p < pool->num_params; p++)
+        if (!pool_active(pool, row, p))
+            row[p] = 0;
+}
+
+int32_t pool_neighbours(struct pool *pool, int32_t config, int32_t workload, int32_t *out, int32_t max)
+{
+    uint16_t base[SEARCH_MAX_PARAMS], row[SEARCH_MAX_PARAMS];
+    size_t bytes = (size_t)pool->num_params * sizeof *base;
+    memcpy(base, pool_row(pool, config), bytes); /* the pool's array may move */
+    int32_t count = 0;
+    for (int32_t p = 0; p < pool->num_params; p++) {
+        if (!pool_active(pool, base, p))
+            continue;
+        int32_t last = pool->params[p].num_values - 1;
+        int32_t from = base[p] > POOL_NEIGHBOUR_STEPS ? base[p] - POOL_NEIGHBOUR_STEPS : 0;
+        int32_t to = base[p] + POOL_NEIGHBOUR_STEPS < last ? base[p] + POOL_NEIGHBOUR_STEPS : last;
+        for (int32_t v = from; v <= to && count < max; v++) {
+            if (v == base[p])
+                continue;
+            memcpy(row, base, bytes);
+            row[p] = (uint16_t)v;
+            make_canonical(pool, row);
+            int32_t neighbour = pool_find(pool, row);
+            if (neighbour >= 0 && pool_open(pool, neighbour, workload))
+                out[count++] = neighbour;
+        }
+    }
+    return count;
+}
+
+int32_t pool_nth_open(const struct pool *pool, int32_t workload, int64_t k)
+{
+    for (int32_t i = 0; i < pool->count; i++)
+        if (pool_open(pool, i, workload) && k-- == 0)
+            return i;
+    return -1;
+}

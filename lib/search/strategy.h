@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a strategy sees of a search, and what it provides. A new strategy is a file that defines one struct strategy, its
+ * declaration here, and its line in the table of search.c. Seeds, duplicates and exhaustion are the engine's business. */
+#ifndef ATTUNE_SEARCH_STRATEGY_H
+#define ATTUNE_SEARCH_STRATEGY_H
+
+#include "pool.h"
+#include "search.h"
+
+/* log2 of times as integers: 16 bits after the point. */
+#define LOG_ONE 65536
+
+struct sample {
+    int32_t config, workload;
+    bool failed;
+    double time;      /* 0 where failed */
+    int32_t log_time; /* fixed point */
+};
+
+struct pick {
+    int32_t config, workload;
+    const char *why;
+    double predicted; /* 0 = none */
+};
+
+struct search {
+    struct pool pool;
+    struct rng rng;
+    int32_t budget, num_workloads, num_features;
+    uint16_t features[SEARCH_MAX_WORKLOADS][SEARCH_MAX_FEATURES]; /* ranks among the workloads */
+
+    int32_t *seeds; /* configurations */
+    int32_t num_seeds;
+    int64_t next_seed; /* seed next_seed / num_workloads of workload next_seed % num_workloads */
+
+    struct sample *samples; /* in the order told */
+    int32_t num_samples, capacity;
+    int32_t num_tests[SEARCH_MAX_WORKLOADS];
+    int32_t num_seed_tests[SEARCH_MAX_WORKLOADS];
+    int32_t best[SEARCH_MAX_WORKLOADS]; /* sample; -1 = none */
+
+    bool pending;
+    struct pick pick;
+
+    const struct strategy *strategy;
+    void *state;
+};
+
+struct strategy {
+    const char *name;
+    /* State of its own for a new search; NULL = out of memory. Both functions are NULL for a strategy without state. */
+    void *(*create)(const struct search *search);
+    void (*destroy)(void *state);
+    /* Picks an open pair; there is one. It may draw from search->rng and let the pool grow. */
+    void (*propose)(struct search *search, struct pick *pick);
+};
+
+extern const struct strategy strategy_default, strategy_forest, strategy_random;
+
+/* A random open pair, of one workload or (-1) of any. There must be one. */
+void propose_random(struct search *search, int32_t workload, struct pick *pick);
+
+/* Sample of the k-th best configuration of workload; -1 if there are fewer. */
+int32_t ranked_sample(const struct search *search, int32_t workload, int32_t k);
+
+/* Fixed-point logarithm of a positive finite number, and about its inverse, without libm. */
+int32_t log2_fixed(double x);
+double exp2_fixed(int32_t y);
+
+#endif
