@@ -252,5 +252,9 @@ int main(int argc, char **argv)
     if (cli_parse(argc, argv, options, NULL))
         code = a.list ? list_suites(&a) : bench_all(&a);
     free(a.workloads.items);
+    if (fflush(stdout) || ferror(stdout)) {
+        cli_error("cannot write to standard output");
+        return EXIT_OTHER;
+    }
     return code;
 }

@@ -109,7 +109,7 @@ const char *cli_closest(const char *word, const char *const *list)
 
 /* ---- options */
 
-static bool unknown_option(const char *name, const struct option *options)
+static bool unknown_option(const char *arg, const char *name, const struct option *options)
 {
     const char *names[64];
     size_t count = 0;
@@ -119,9 +119,9 @@ static bool unknown_option(const char *name, const struct option *options)
     names[count] = NULL;
     const char *closest = cli_closest(name, names);
     if (closest)
-        cli_error("unknown option --%s; did you mean --%s?", name, closest);
+        cli_error("unknown option %s; did you mean --%s?", arg, closest);
     else
-        cli_error("unknown option --%s; see --help", name);
+        cli_error("unknown option %s; see --help", arg);
     return false;
 }
 
@@ -193,7 +193,7 @@ bool cli_parse(int argc, char **argv, const struct option *options, struct text_
         while (option->name && (arg[1] != '-' || strcmp(option->name, name)))
             option++;
         if (!option->name)
-            return unknown_option(arg[1] == '-' ? name : arg + 1, options);
+            return unknown_option(arg, arg[1] == '-' ? name : arg + 1, options);
         if (option->kind == OPTION_FLAG) {
             if (given) {
                 cli_error("--%s takes no value", name);

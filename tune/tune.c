@@ -102,12 +102,12 @@ static void print_dry_run(const struct tune_arguments *a, const struct problem_s
 
 /* ---- the result, quoted in the order: roofline, untuned default, plain row kernel, fixed tiles */
 
-static void print_ratio(const char *name, const struct comparison *comparison, enum baseline baseline)
+static void print_ratio(const char *label, const struct comparison *comparison, enum baseline baseline)
 {
     if (comparison->ratio[baseline] > 0)
-        printf("    %-11s %.3gx as fast\n", name, comparison->ratio[baseline]);
+        printf("    %-11s %.3gx as fast as %s\n", label, comparison->ratio[baseline], baseline_name(baseline));
     else if (comparison->reason[baseline][0])
-        printf("    %-11s not measured: %s\n", name, comparison->reason[baseline]);
+        printf("    %-11s not measured: %s\n", label, comparison->reason[baseline]);
 }
 
 static void print_result(const attune_problem *problem, const attune_tune_result *result,
@@ -115,7 +115,11 @@ static void print_result(const attune_problem *problem, const attune_tune_result
 {
     char ms[32], text[160];
     printf("%s%s\n", attune_problem_name(problem), format_simulated(simulated, text));
-    printf("    %-11s %s\n", "config", result->config[0] ? result->config : "none");
+    if (!result->config[0]) {
+        printf("    no result\n");
+        return;
+    }
+    printf("    %-11s %s\n", "config", result->config);
     if (result->roofline_ms > 0 && result->time_ms > 0)
         printf("    %-11s %.1f%% (%s; multiply-add %.4g GFLOP/s, read %.4g GB/s)\n", "roofline",
                100 * result->roofline_ms / result->time_ms, format_ms(result->time_ms, ms), result->fma_gflops,
