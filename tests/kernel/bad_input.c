@@ -22,7 +22,8 @@ static const char problem[] = "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict
 static void refused(attune_status got, attune_status expected, const char *word, const char *call)
 {
     if (got != expected)
-        fail_msg("%s: %s, not %s (%s)", call, attune_status_name(got), attune_status_name(expected), attune_last_error());
+        fail_msg("%s: %s, not %s (%s)", call, attune_status_name(got), attune_status_name(expected),
+                 attune_last_error());
     if (!strstr(attune_last_error(), word))
         fail_msg("%s: \"%s\" does not name \"%s\"", call, attune_last_error(), word);
 }
@@ -40,11 +41,11 @@ static attune_status plan_with(const attune_attention_desc *desc)
     return status;
 }
 
-#define DESC_REFUSED(member, value, status, word)                                                                      \
-    do {                                                                                                               \
-        attune_attention_desc desc = good_desc();                                                                      \
-        desc.member = (value);                                                                                         \
-        REFUSED(plan_with(&desc), status, word);                                                                       \
+#define DESC_REFUSED(member, value, status, word) \
+    do {                                          \
+        attune_attention_desc desc = good_desc(); \
+        desc.member = (value);                    \
+        REFUSED(plan_with(&desc), status, word);  \
     } while (0)
 
 static void descriptors(void **state)
@@ -158,9 +159,12 @@ static void schedules(void **state)
     q[0] = q[1] = 1;
     kv[0] = kv[1] = INT32_MAX;
     REFUSED(UPDATE(2), ATTUNE_ERROR_OVERFLOW, "kv_len");
-    REFUSED(attune_schedule_update(run.schedule, NULL, 0, NULL, NULL, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT, "queue");
-    REFUSED(attune_schedule_update(run.schedule, run.queue, 1, NULL, kv, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT, "q_len");
-    REFUSED(attune_schedule_update(run.schedule, run.queue, 0, NULL, NULL, 1, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT, "wait");
+    REFUSED(attune_schedule_update(run.schedule, NULL, 0, NULL, NULL, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT,
+            "queue");
+    REFUSED(attune_schedule_update(run.schedule, run.queue, 1, NULL, kv, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT,
+            "q_len");
+    REFUSED(attune_schedule_update(run.schedule, run.queue, 0, NULL, NULL, 1, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT,
+            "wait");
 #undef UPDATE
 }
 
@@ -169,11 +173,11 @@ static attune_status run_with(const attune_attention_args *args)
     return attune_attention_run(run.launcher, run.schedule, args, run.queue, 0, NULL, NULL);
 }
 
-#define RUN_REFUSED(member, value, status, word)                                                                       \
-    do {                                                                                                               \
-        attune_attention_args args = run.device.args;                                                                  \
-        args.member = (value);                                                                                         \
-        REFUSED(run_with(&args), status, word);                                                                        \
+#define RUN_REFUSED(member, value, status, word)      \
+    do {                                              \
+        attune_attention_args args = run.device.args; \
+        args.member = (value);                        \
+        REFUSED(run_with(&args), status, word);       \
     } while (0)
 
 static void tensors(void **state)
@@ -206,8 +210,8 @@ static void tensors(void **state)
     cl_mem foreign = clCreateBuffer(attune_context_cl(other), CL_MEM_READ_WRITE, 1 << 20, NULL, &code);
     cl_command_queue queue = clCreateCommandQueue(attune_context_cl(other), attune_context_device(other), 0, &code);
     RUN_REFUSED(v.cl, foreign, ATTUNE_ERROR_WRONG_CONTEXT, "v ");
-    REFUSED(attune_attention_run(run.launcher, run.schedule, &run.device.args, queue, 0, NULL, NULL), ATTUNE_ERROR_WRONG_CONTEXT,
-            "queue");
+    REFUSED(attune_attention_run(run.launcher, run.schedule, &run.device.args, queue, 0, NULL, NULL),
+            ATTUNE_ERROR_WRONG_CONTEXT, "queue");
     clReleaseCommandQueue(queue);
     clReleaseMemObject(foreign);
     attune_context_destroy(&other);
@@ -227,8 +231,8 @@ static void plan_and_schedule_must_belong_together(void **state)
     struct workload_options workload = WORKLOAD_OPTIONS_INIT;
     struct check_run other;
     assert_int_equal(check_run_create(context, problem, &options, &workload, &other), ATTUNE_OK);
-    REFUSED(attune_attention_run(run.launcher, other.schedule, &run.device.args, run.queue, 0, NULL, NULL), ATTUNE_ERROR_MISMATCH,
-            "schedule");
+    REFUSED(attune_attention_run(run.launcher, other.schedule, &run.device.args, run.queue, 0, NULL, NULL),
+            ATTUNE_ERROR_MISMATCH, "schedule");
     REFUSED(attune_attention_run(other.launcher, other.schedule, &other.device.args, other.queue, 0, NULL, NULL),
             ATTUNE_ERROR_MISMATCH, "attune_schedule_update");
     size_t bytes;
@@ -297,8 +301,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(descriptors), cmocka_unit_test(plan_options), cmocka_unit_test(layouts),
-        cmocka_unit_test(schedules),   cmocka_unit_test(tensors),      cmocka_unit_test(plan_and_schedule_must_belong_together),
+        cmocka_unit_test(descriptors), cmocka_unit_test(plan_options),
+        cmocka_unit_test(layouts),     cmocka_unit_test(schedules),
+        cmocka_unit_test(tensors),     cmocka_unit_test(plan_and_schedule_must_belong_together),
         cmocka_unit_test(contexts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

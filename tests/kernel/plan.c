@@ -20,11 +20,11 @@
 static attune_context *context;
 static char compile_cache[] = "/tmp/attune-test-plan-XXXXXX";
 
-#define OK(call)                                                                                                       \
-    do {                                                                                                               \
-        attune_status status_ = (call);                                                                                \
-        if (status_ != ATTUNE_OK)                                                                                      \
-            fail_msg("%s: %s: %s", #call, attune_status_name(status_), attune_last_error());                           \
+#define OK(call)                                                                             \
+    do {                                                                                     \
+        attune_status status_ = (call);                                                      \
+        if (status_ != ATTUNE_OK)                                                            \
+            fail_msg("%s: %s: %s", #call, attune_status_name(status_), attune_last_error()); \
     } while (0)
 
 static const char mixed[] = "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,"
@@ -159,8 +159,8 @@ static void two_threads_share_a_plan(void **state)
 
 /* ---- several configurations in one plan */
 
-static void store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket, const char *layout,
-                        const char *config)
+static void store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket,
+                        const char *layout, const char *config)
 {
     struct cache_entry entry;
     memset(&entry, 0, sizeof entry);
@@ -217,7 +217,8 @@ static void one_batch_is_split_over_configurations(void **state)
     plan_options.shapes = &unknown;
     plan_options.num_shapes = 1;
     attune_plan *none;
-    assert_int_equal(attune_plan_create(own, &problem->desc, run.device.layout, &plan_options, &none), ATTUNE_ERROR_NOT_TUNED);
+    assert_int_equal(attune_plan_create(own, &problem->desc, run.device.layout, &plan_options, &none),
+                     ATTUNE_ERROR_NOT_TUNED);
     assert_null(none);
     check_run_destroy(&run);
     attune_problem_destroy(&problem);
