@@ -113,7 +113,7 @@ static bool unknown_option(const char *arg, const char *name, const struct optio
 {
     const char *names[64];
     size_t count = 0;
-    for (; options[count].name && count < 62; count++)
+    for (; count < 62 && options[count].name; count++)
         names[count] = options[count].name;
     names[count++] = "help";
     names[count] = NULL;

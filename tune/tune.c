@@ -81,6 +81,18 @@ static enum exit_code keep_supported(const struct tune_arguments *a, struct prob
     return code;
 }
 
+static void print_json_dry_run(const struct tune_arguments *a, const struct problem_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        json_line(json_pack("{ss so so so so}", "event", "planned", "workload",
+                            json_text(attune_problem_name(set->problems[i])), "problem",
+                            json_text(attune_problem_text(set->problems[i])), "flops",
+                            json_figure(attune_problem_flops(set->problems[i])), "bytes",
+                            json_figure(attune_problem_bytes(set->problems[i]))));
+    json_line(json_pack("{ss si so}", "event", "budget", "budget_tests", (int)a->tune.budget_tests, "budget_seconds",
+                        json_figure(a->tune.budget_seconds)));
+}
+
 static void print_dry_run(const struct tune_arguments *a, const struct problem_set *set)
 {
     for (size_t i = 0; i < set->count; i++)
@@ -121,7 +133,7 @@ static void print_result(const attune_problem *problem, const attune_tune_result
     }
     printf("    %-11s %s\n", "config", result->config);
     if (result->roofline_ms > 0 && result->time_ms > 0)
-        printf("    %-11s %.1f%% (%s; multiply-add %.4g GFLOP/s, read %.4g GB/s)\n", "roofline",
+        printf("    %-11s %.1f%% of the roofline (%s; multiply-add %.4g GFLOP/s, read %.4g GB/s)\n", "roofline",
                100 * result->roofline_ms / result->time_ms, format_ms(result->time_ms, ms), result->fma_gflops,
                result->read_gbps);
     if (result->gain > 0)
@@ -184,7 +196,8 @@ static void print_results(const struct tune_arguments *a, attune_target *target,
     for (size_t i = 0; i < set->count; i++) {
         const attune_problem *problem = set->problems[i];
         struct comparison comparison = {{0}};
-        if (!a->no_compare && results[i].config[0] && !interrupt_requested()) {
+        /* A hit measured nothing, so it stays quick. */
+        if (!a->no_compare && !results[i].hit && results[i].config[0] && !interrupt_requested()) {
             attune_status status =
                 compare_with_baselines(target, problem, results[i].config, a->tune.seed, &comparison);
             if (status)
@@ -270,7 +283,7 @@ static enum exit_code tune_all(struct tune_arguments *a, struct problem_set *set
     if (code)
         return code;
     if (a->dry_run) {
-        print_dry_run(a, set);
+        (a->json ? print_json_dry_run : print_dry_run)(a, set);
         return EXIT_DONE;
     }
     attune_tune_result *results = calloc(set->count, sizeof *results);

@@ -72,6 +72,10 @@ rows = [json.loads(line) for line in check(BENCH, ['--workload', 'E7', '--worklo
 if [row['workload'] for row in rows] != ['E7', 'E8'] or set(rows[0]) != {'workload', 'unsupported'}:
     failures += 1
     print('unsupported rows as JSON:', rows)
+planned = [json.loads(line) for line in check(ATTUNE, ['tune', '--workload', 'P1', '--dry-run', '--json'], 0).splitlines()]
+if [row['event'] for row in planned] != ['planned', 'budget'] or abs(planned[0]['flops'] / (4 * 8 * 1024 * 1024 * 128) - 1) > 1e-6:
+    failures += 1
+    print('dry run as JSON:', planned)
 listed = [json.loads(line) for line in check(BENCH, ['--list', '--json'], 0).splitlines()]
 if len(listed) < 31 or any(row['suite'] not in ('extend', 'decode', 'prefill') for row in listed):
     failures += 1
