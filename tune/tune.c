@@ -51,6 +51,21 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
     return true;
 }
 
+static bool check_strategy(const char *given)
+{
+    const char *name;
+    for (size_t i = 0; given && (name = attune_search_strategy(i)); i++)
+        if (!strcmp(name, given))
+            return true;
+    if (!given)
+        return true;
+    fprintf(stderr, "%s: unknown strategy \"%s\"; strategies:", cli_program(), given);
+    for (size_t i = 0; (name = attune_search_strategy(i)); i++)
+        fprintf(stderr, " %s", name);
+    fputc('\n', stderr);
+    return false;
+}
+
 /* A suite's rows that this version lacks are left out with a line each; a workload asked for by name is an error. */
 static enum exit_code keep_supported(const struct tune_arguments *a, struct problem_set *set)
 {
@@ -308,7 +323,9 @@ enum exit_code command_tune(int argc, char **argv)
     struct tune_arguments a = {.target = ATTUNE_TARGET_OPTIONS_INIT, .tune = ATTUNE_TUNE_OPTIONS_INIT};
     a.target.log = cli_log;
     struct problem_set set = {NULL, 0};
-    enum exit_code code = read_arguments(&a, argc, argv) ? problem_set_create(&set, a.suite, &a.workloads) : EXIT_USAGE;
+    enum exit_code code = EXIT_USAGE;
+    if (read_arguments(&a, argc, argv) && check_strategy(a.tune.strategy))
+        code = problem_set_create(&set, a.suite, &a.workloads);
     if (!code)
         code = tune_all(&a, &set);
     problem_set_destroy(&set);

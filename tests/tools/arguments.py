@@ -46,6 +46,7 @@ check(ATTUNE, ['tune', '--workload', 'E1', '--budget-tests=-1'], 2, '--budget-te
 check(ATTUNE, ['tune', '--workload', 'E1', '--budget-tests=99999999999999999999'], 2, '--budget-tests is')
 check(ATTUNE, ['tune', '--workload', 'E1', '--budget-seconds=nan'], 2, '--budget-seconds is "nan"')
 check(ATTUNE, ['tune', '--workload', 'E1', '--budget-seconds=1s'], 2, '--budget-seconds is "1s"')
+check(ATTUNE, ['tune', '--workload', 'E1', '--strategy', 'luck'], 2, 'unknown strategy "luck"', 'default')
 check(ATTUNE, ['tune', '--suite', 'extent'], 2, 'unknown suite "extent"', 'extend')
 check(ATTUNE, ['tune', '--workload', 'E99'], 2, 'unknown workload "E99"')
 check(ATTUNE, ['tune', '--workload', 'E1:new=-5'], 2, 'E1:new=-5', 'new is -5; it must be 0 to')
