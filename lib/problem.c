@@ -249,21 +249,21 @@ const int32_t *attune_problem_kv_len(const attune_problem *problem)
 
 attune_status attune_problem_supported(const attune_problem *problem)
 {
+    static const char text[] = "not supported in this version";
     for (size_t i = 0; i < NUM_EXTRAS; i++)
         if (problem->extras & extras[i].bit)
-            return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s is not supported in this version", extras[i].feature);
+            return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: %s", text, extras[i].feature);
     attune_status status = desc_supported(&problem->desc);
     if (status)
         return status;
     bool prefill = problem->desc.operation == ATTUNE_PREFILL;
     if (prefill && problem->page_size != 0)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "prefill from a KV cache (page=%d) is not supported in this version",
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: prefill from a KV cache (page=%d)", text,
                          (int)problem->page_size);
     if (!prefill && problem->page_size == 0)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "a contiguous KV cache (page=0) is not supported in this version");
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: contiguous KV cache (page=0)", text);
     if (problem->page_size > 1)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED,
-                         "pages of %d tokens are not supported in this version: slots (page=1) only",
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: pages of %d tokens (slots, page=1, only)", text,
                          (int)problem->page_size);
     return ATTUNE_OK;
 }
@@ -372,7 +372,8 @@ struct shape_bucket shape_bucket_of(const attune_attention_desc *desc, int32_t b
     return bucket(desc, batch, q_sum, kv_sum);
 }
 
-struct shape_bucket shape_bucket_uniform(const attune_attention_desc *desc, int32_t batch, int32_t q_len, int32_t kv_len)
+struct shape_bucket shape_bucket_uniform(const attune_attention_desc *desc, int32_t batch, int32_t q_len,
+                                         int32_t kv_len)
 {
     return bucket(desc, batch, (int64_t)batch * q_len, (int64_t)batch * kv_len);
 }

@@ -298,7 +298,7 @@ attune_status workload_create(const attune_problem *problem, const struct worklo
 {
     memset(out, 0, sizeof *out);
     if (problem->extras || problem->page_size > 1)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "tensors of \"%.200s\" are not supported in this version",
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "not supported in this version: tensors of \"%.200s\"",
                          problem->text);
     struct source from = {problem, options};
     attune_status status;

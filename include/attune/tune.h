@@ -20,15 +20,18 @@ extern "C" {
  * ("E2:q=fp32,kv=fp32,prec=strict") or a problem string ("extend:hq=32,hkv=8,d=128,prefix=0/128,new=64/32"). Immutable. */
 typedef struct attune_problem attune_problem;
 
-/* Parses text; the result's text is canonical and can always be parsed back. Destroy it with attune_problem_destroy.
- * Fields: hq, hkv, d, dv, q, kv, o (dtypes: fp32 fp16 bf16), prec (strict fast), causal (0 1), align (br tl), window, wright,
- * cap, scale, page (0 = contiguous; 1 = slots), batch, new (q_len, a/b/c list), prefix (cached keys, list), kvlen
- * (PREFILL and DECODE: keys, list). Lists shorter than the batch repeat.
- * Errors: NULL_ARGUMENT, SYNTAX (names the field), and the argument errors of the descriptor. */
+/* Parses text of at most 4,096 characters; the result's text is canonical and can always be parsed back. Destroy it with
+ * attune_problem_destroy. Fields: hq, hkv, d, dv, q, kv, o (dtypes: fp32 fp16 bf16; o defaults to q), prec (strict fast),
+ * causal (0 1), align (br tl), window, wright, cap, scale, page (0 = contiguous, the default of PREFILL; 1 = slots, the default
+ * of the others), batch, new (q_len, a/b/c list), prefix (EXTEND: cached keys, list), kvlen (PREFILL and DECODE: keys, list).
+ * Lists shorter than the batch repeat. Known by name but not supported yet: kv=int8, sinks, tree, bias, mla (0 1).
+ * Errors: NULL_ARGUMENT, SYNTAX (names the field), INVALID_SIZE (field, value and limit), OVERFLOW (lengths whose sum reaches
+ * 2^31), and the argument errors of the descriptor. */
 ATTUNE_API attune_status attune_problem_parse(const char *text, attune_problem **out);
 ATTUNE_API void attune_problem_destroy(attune_problem **problem);
 ATTUNE_API const char *attune_problem_text(const attune_problem *problem);
-/* The suite's name it was made from ("E1"), or the canonical text where there is none. */
+/* What it was made from: the suite's name with the fields appended to it ("E1", "E2:q=fp32,kv=fp32"; up to 63 characters), or
+ * the canonical text. */
 ATTUNE_API const char *attune_problem_name(const attune_problem *problem);
 ATTUNE_API const attune_attention_desc *attune_problem_desc(const attune_problem *problem);
 /* OK, or UNSUPPORTED with the feature that is missing as the error's text. */

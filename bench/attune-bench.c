@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `attune-bench`: verifies and times what attune would run, against its baselines, as ratios of one run. */
+#include "cli.h"
+#include "compare.h"
+#include "interrupt.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: attune-bench --suite S | --workload W... [options]\n"
+    "       attune-bench --list\n"
+    "\n"
+    "Verifies each workload's result against fp64 and times it beside the untuned default, the plain row kernel and\n"
+    "extend_fixed_tile. Ratios are medians of pairs from interleaved rounds; above 1 the measured configuration is "
+    "faster.\n"
+    "  --suite S      extend, decode or prefill\n"
+    "  --workload W   a suite's name (E1), one with fields appended (E2:q=fp32,kv=fp32) or a problem string; "
+    "repeatable\n"
+    "  --backend B    zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
+    "  --device D     PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+    "  --cache-dir D  folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
+    "  --config C     measure this configuration instead of the tuned one\n"
+    "  --rounds N     interleaved rounds, 1 to 1000       [7]\n"
+    "  --seed N       of the inputs and the order         [1]\n"
+    "  --json         one JSON object a workload and line\n"
+    "  --list         list the suites' workloads\n"
+    "\n"
+    "Exit codes: 0 done (also where workloads are unsupported), 1 a wrong result or another error, 2 usage or bad "
+    "input,\n"
+    "5 interrupted, 6 no device or OpenCL platform, 7 attune-worker missing or unusable, 9 device lost.\n";
+
+struct bench_arguments {
+    struct text_list workloads;
+    const char *suite, *config;
+    attune_target_options target;
+    int64_t rounds, seed;
+    bool json, list;
+};
+
+/* One workload's figures. */
+struct row {
+    attune_measurement subject, untuned;
+    double vs_untuned;
+    struct comparison comparison;
+    bool ok; /* the subject was measured, and nothing gave a wrong result */
+};
+
+static attune_status measure_row(const struct bench_arguments *a, attune_target *target, const attune_problem *problem,
+                                 struct row *row)
+{
+    memset(row, 0, sizeof *row);
+    const char *configs[2] = {a->config ? a->config : "tuned", "default"};
+    attune_measurement measured[2];
+    double ratios[2] = {0};
+    attune_measure_options options = ATTUNE_MEASURE_OPTIONS_INIT;
+    options.rounds = (int32_t)a->rounds;
+    options.seed = (uint64_t)a->seed;
+    attune_status status = attune_measure(target, problem, configs, 2, &options, measured, NULL, ratios, NULL);
+    if (status)
+        return status;
+    row->subject = measured[0];
+    row->untuned = measured[1];
+    row->ok = row->subject.outcome == ATTUNE_OUTCOME_OK && row->untuned.outcome != ATTUNE_OUTCOME_WRONG;
+    if (row->subject.outcome != ATTUNE_OUTCOME_OK)
+        return ATTUNE_OK;
+    row->vs_untuned = row->untuned.outcome == ATTUNE_OUTCOME_OK ? ratios[1] : 0;
+    status = compare_with_baselines(target, problem, row->subject.config, (uint64_t)a->seed, &row->comparison);
+    for (int b = 0; b < NUM_BASELINES; b++)
+        row->ok = row->ok && row->comparison.outcome[b] != ATTUNE_OUTCOME_WRONG;
+    return status;
+}
+
+static void print_json_row(const attune_problem *problem, const attune_device_info *info, const struct row *row)
+{
+    const attune_measurement *m = &row->subject;
+    bool timed = m->outcome == ATTUNE_OUTCOME_OK && m->time_ms > 0;
+    double rate = timed ? 1e-6 / m->time_ms : 0; /* 1 / ms to 1e9 / s */
+    json_line(json_pack(
+        "{so so so so so so so so so so so so so so sb}", "workload", json_text(attune_problem_name(problem)),
+        "backend", json_text(info->backend), "simulated", json_text(info->simulated), "config", json_text(m->config),
+        "source", json_text(m->source), "time_ms", json_figure(timed ? m->time_ms : 0), "gflops",
+        json_figure(attune_problem_flops(problem) * rate), "gbps", json_figure(attune_problem_bytes(problem) * rate),
+        "roofline_share", json_figure(timed ? m->roofline_ms / m->time_ms : 0), "vs_untuned",
+        json_figure(row->vs_untuned), "vs_plain", json_figure(row->comparison.ratio[BASELINE_PLAIN]), "vs_fixed_tile",
+        json_figure(row->comparison.ratio[BASELINE_FIXED_TILE]), "max_abs_err", json_number(m->max_abs_err), "rel_err",
+        json_number(m->rel_err), "ok", row->ok));
+}
+
+/* A figure in a column of 9, or a dash. */
+static const char *cell(double value, const char *format, char *text)
+{
+    if (isfinite(value) && value > 0)
+        snprintf(text, 32, format, value);
+    else
+        snprintf(text, 32, "-");
+    return text;
+}
+
+static void print_header(void)
+{
+    printf("%-20s %9s %9s %9s %9s %12s %9s %9s %8s\n", "workload", "roofline", "untuned", "plain", "fixed", "time",
+           "GFLOP/s", "GB/s", "source");
+}
+
+static void print_row(const attune_problem *problem, const struct row *row)
+{
+    const attune_measurement *m = &row->subject;
+    if (m->outcome != ATTUNE_OUTCOME_OK) {
+        printf("%-20s %s: %s\n    %s\n", attune_problem_name(problem), attune_outcome_name(m->outcome), m->reason,
+               m->config);
+        return;
+    }
+    char share[32], untuned[32], plain[32], fixed[32], ms[32];
+    double rate = 1e-6 / m->time_ms;
+    printf("%-20s %9s %9s %9s %9s %12s %9.4g %9.4g %8s\n", attune_problem_name(problem),
+           cell(100 * m->roofline_ms / m->time_ms, "%.1f%%", share), cell(row->vs_untuned, "%.2fx", untuned),
+           cell(row->comparison.ratio[BASELINE_PLAIN], "%.3gx", plain),
+           cell(row->comparison.ratio[BASELINE_FIXED_TILE], "%.3gx", fixed), format_ms(m->time_ms, ms),
+           attune_problem_flops(problem) * rate, attune_problem_bytes(problem) * rate, m->source);
+    printf("    %s\n    error %.3g at most, %.3g relative\n", m->config, m->max_abs_err, m->rel_err);
+    if (row->untuned.outcome != ATTUNE_OUTCOME_OK)
+        printf("    untuned default: %s: %s\n", attune_outcome_name(row->untuned.outcome), row->untuned.reason);
+    for (int b = 0; b < NUM_BASELINES; b++)
+        if (row->comparison.reason[b][0])
+            printf("    %s: %s\n", baseline_name(b), row->comparison.reason[b]);
+}
+
+static void print_unsupported(const struct bench_arguments *a, const attune_problem *problem)
+{
+    const char *name = attune_problem_name(problem), *reason = attune_last_error();
+    if (a->json)
+        json_line(json_pack("{so so}", "workload", json_text(name), "unsupported", json_text(reason)));
+    else
+        printf("%-20s unsupported: %s\n", name, reason);
+}
+
+static enum exit_code bench_on(const struct bench_arguments *a, attune_target *target, const struct problem_set *set)
+{
+    attune_device_info info;
+    attune_status status = attune_target_info(target, &info);
+    if (status)
+        return cli_failed(status, NULL);
+    if (!a->json) {
+        print_device_line(stdout, &info);
+        print_header();
+    }
+    enum exit_code code = EXIT_DONE;
+    for (size_t i = 0; i < set->count; i++) {
+        const attune_problem *problem = set->problems[i];
+        if (interrupt_requested())
+            return EXIT_INTERRUPTED;
+        if (attune_problem_supported(problem)) {
+            print_unsupported(a, problem);
+            continue;
+        }
+        struct row row;
+        status = measure_row(a, target, problem, &row);
+        if (status)
+            return cli_failed(status, attune_problem_name(problem));
+        if (a->json)
+            print_json_row(problem, &info, &row);
+        else
+            print_row(problem, &row);
+        fflush(stdout);
+        if (!row.ok)
+            code = EXIT_OTHER;
+    }
+    return code;
+}
+
+static bool any_supported(const struct problem_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (attune_problem_supported(set->problems[i]) == ATTUNE_OK)
+            return true;
+    return false;
+}
+
+static enum exit_code bench_all(const struct bench_arguments *a)
+{
+    struct problem_set set;
+    enum exit_code code = problem_set_create(&set, a->suite, &a->workloads);
+    if (code)
+        return code;
+    if (!any_supported(&set)) { /* no device is needed to say so */
+        for (size_t i = 0; i < set.count; i++)
+            if (attune_problem_supported(set.problems[i]))
+                print_unsupported(a, set.problems[i]);
+    } else {
+        attune_target *target;
+        interrupt_install();
+        attune_status status = attune_target_create(&target, &a->target);
+        code = status ? cli_failed(status, NULL) : bench_on(a, target, &set);
+        attune_target_destroy(&target);
+    }
+    problem_set_destroy(&set);
+    return code;
+}
+
+static enum exit_code list_suites(const struct bench_arguments *a)
+{
+    static const char *const suites[] = {"extend", "decode", "prefill"};
+    for (size_t s = 0; s < sizeof suites / sizeof suites[0]; s++) {
+        struct problem_set set;
+        if (a->suite && strcmp(a->suite, suites[s]))
+            continue;
+        enum exit_code code = problem_set_create(&set, suites[s], &a->workloads);
+        if (code)
+            return code;
+        for (size_t i = 0; i < set.count; i++) {
+            const attune_problem *problem = set.problems[i];
+            const char *reason = attune_problem_supported(problem) ? attune_last_error() : NULL;
+            if (a->json)
+                json_line(json_pack("{so so so so*}", "suite", json_text(suites[s]), "workload",
+                                    json_text(attune_problem_name(problem)), "problem",
+                                    json_text(attune_problem_text(problem)), "unsupported",
+                                    reason ? json_text(reason) : NULL));
+            else
+                printf("%-8s %-28s %s%s%s\n", suites[s], attune_problem_name(problem), attune_problem_text(problem),
+                       reason ? "\n    " : "", reason ? reason : "");
+        }
+        problem_set_destroy(&set);
+    }
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    cli_set_program("attune-bench");
+    struct bench_arguments a = {.target = ATTUNE_TARGET_OPTIONS_INIT, .rounds = 7, .seed = 1};
+    a.target.log = cli_log;
+    const struct option options[] = {
+        {"suite", OPTION_TEXT, &a.suite, 0, 0},
+        {"workload", OPTION_TEXTS, &a.workloads, 0, 0},
+        {"backend", OPTION_TEXT, &a.target.backend, 0, 0},
+        {"device", OPTION_TEXT, &a.target.device, 0, 0},
+        {"cache-dir", OPTION_TEXT, &a.target.cache_dir, 0, 0},
+        {"config", OPTION_TEXT, &a.config, 0, 0},
+        {"rounds", OPTION_INTEGER, &a.rounds, 1, 1000},
+        {"seed", OPTION_INTEGER, &a.seed, 0, INT64_MAX},
+        {"json", OPTION_FLAG, &a.json, 0, 0},
+        {"list", OPTION_FLAG, &a.list, 0, 0},
+        {NULL},
+    };
+    if (cli_asks_for_help(argc, argv)) {
+        fputs(help, stdout);
+        return EXIT_DONE;
+    }
+    enum exit_code code = EXIT_USAGE;
+    if (cli_parse(argc, argv, options, NULL))
+        code = a.list ? list_suites(&a) : bench_all(&a);
+    free(a.workloads.items);
+    if (fflush(stdout) || ferror(stdout)) {
+        cli_error("cannot write to standard output");
+        return EXIT_OTHER;
+    }
+    return code;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The `attune` command: looks at devices, tunes ahead of deployment, inspects the caches. */
+#include "commands.h"
+
+#include <string.h>
+
+static enum exit_code command_version(int argc, char **argv);
+static enum exit_code command_help(int argc, char **argv);
+
+static const struct command {
+    const char *name, *summary;
+    enum exit_code (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"devices", "list the devices that the backends see", command_devices,
+     "usage: attune devices [--json]\n"
+     "\n"
+     "Lists every device as every backend sees it, with the limits that the backend enforces.\n"
+     "  --json   one JSON object a line\n"},
+    {"probe", "measure what a device can do", command_probe,
+     "usage: attune probe [--backend B] [--device D] [--json]\n"
+     "\n"
+     "Measures multiply-add rates, read bandwidth, launch cost and timer resolution, each in a worker process.\n"
+     "  --backend B   zw-m890, gpu or cpu            [$ATTUNE_BACKEND or zw-m890]\n"
+     "  --device D    PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+     "  --json        one JSON object\n"},
+    {"tune", "search for the best kernels of workloads and remember them", command_tune,
+     "usage: attune tune --workload W... | --suite S [options]\n"
+     "\n"
+     "Searches, verifies the winners against fp64, confirms them against what was there in interleaved rounds, and\n"
+     "writes them to the cache. The result is quoted as ratios of one run, never as a bare time.\n"
+     "  --workload W        a suite's name (E1), one with fields appended (E2:q=fp32,kv=fp32) or a problem\n"
+     "                      string (extend:hq=32,hkv=8,d=128,prefix=0/128,new=64); may be repeated\n"
+     "  --suite S           extend, decode or prefill; workloads this version lacks are skipped\n"
+     "  --backend B         zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
+     "  --device D          PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+     "  --budget-tests N    configurations tried over all workloads, 0 = no limit  [432]\n"
+     "  --budget-seconds S  wall clock, 0 = no limit            [0]\n"
+     "  --strategy S        of the search                       [default]\n"
+     "  --seed N            of the search and of the inputs     [1]\n"
+     "  --journal FILE      where to write the journal          [the cache's journal folder]\n"
+     "  --retune            search even where the cache answers; the entry is then the incumbent\n"
+     "  --exhaustive        measure the whole space, unless a budget ends it\n"
+     "  --cache-dir D       folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
+     "  --no-compare        do not measure the plain row and fixed-tile kernels at the end\n"
+     "  --json              JSON lines: every test, every result, the end\n"
+     "  --quiet             no progress\n"
+     "  --dry-run           say what would be done, and its worst-case cost\n"
+     "\n"
+     "The first SIGINT or SIGTERM stops in order (winners so far are kept), the second at once.\n"},
+    {"cache", "list, show and explain remembered kernels", command_cache,
+     "usage: attune cache list [--cache-dir D] [--json]\n"
+     "       attune cache show KEY [--cache-dir D]\n"
+     "       attune cache explain --workload W [--backend B] [--device D] [--cache-dir D] [--json]\n"
+     "\n"
+     "KEY is an entry's hash, or at least its first 4 digits. explain says which level of the caches would answer a\n"
+     "workload, with which configuration, and why the levels before it do not.\n"},
+    {"version", "print the version", command_version, "usage: attune version\n"},
+    {"help", "explain a command", command_help, "usage: attune help [command]\n"},
+};
+
+#define NUM_COMMANDS (sizeof commands / sizeof commands[0])
+
+static enum exit_code command_version(int argc, char **argv)
+{
+    static const struct option options[] = {{NULL}};
+    if (!cli_parse(argc, argv, options, NULL))
+        return EXIT_USAGE;
+    int major, minor, patch;
+    attune_version(&major, &minor, &patch);
+    printf("attune %s (library %d.%d.%d)\n", ATTUNE_VERSION_STRING, major, minor, patch);
+    return EXIT_DONE;
+}
+
+static void print_overview(FILE *file)
+{
+    fputs("usage: attune COMMAND [options]\n\nAttention kernels in OpenCL C that tune themselves.\n\n", file);
+    for (size_t i = 0; i < NUM_COMMANDS; i++)
+        fprintf(file, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`attune help COMMAND` lists a command's options.\n"
+          "\n"
+          "Exit codes: 0 done (or answered by the cache), 1 another error, 2 usage or bad input, 3 done without an\n"
+          "improvement, 4 budget spent (winners so far are written), 5 interrupted, 6 no device or OpenCL platform,\n"
+          "7 attune-worker missing or unusable, 8 storage failed, 9 device lost.\n"
+          "\n"
+          "Environment: ATTUNE_BACKEND, ATTUNE_DEVICE, ATTUNE_CACHE_DIR and ATTUNE_WORKER give defaults.\n",
+          file);
+}
+
+static const struct command *find_command(const char *name)
+{
+    const char *names[NUM_COMMANDS + 1] = {NULL};
+    for (size_t i = 0; i < NUM_COMMANDS; i++) {
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+        names[i] = commands[i].name;
+    }
+    const char *closest = cli_closest(name, names);
+    if (closest)
+        cli_error("unknown command \"%s\"; did you mean \"%s\"?", name, closest);
+    else
+        cli_error("unknown command \"%s\"; see \"attune help\"", name);
+    return NULL;
+}
+
+static enum exit_code command_help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stdout);
+        return EXIT_DONE;
+    }
+    const struct command *command = find_command(argv[1]);
+    if (!command)
+        return EXIT_USAGE;
+    fputs(command->help, stdout);
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    cli_set_program("attune");
+    if (argc < 2) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (!strcmp(name, "--help") || !strcmp(name, "-h"))
+        name = "help";
+    else if (!strcmp(name, "--version"))
+        name = "version";
+    const struct command *command = find_command(name);
+    if (!command)
+        return EXIT_USAGE;
+    if (cli_asks_for_help(argc - 1, argv + 1)) {
+        fputs(command->help, stdout);
+        return EXIT_DONE;
+    }
+    enum exit_code code = command->run(argc - 1, argv + 1);
+    if (fflush(stdout) || ferror(stdout)) {
+        cli_error("cannot write to standard output");
+        return code == EXIT_DONE ? EXIT_STORAGE : code;
+    }
+    return code;
+}

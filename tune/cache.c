@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `attune cache`. */
+#include "commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct cache_arguments {
+    attune_target_options target;
+    struct text_list words, workloads;
+    bool json;
+};
+
+static json_t *entry_json(const attune_cache_entry_info *entry)
+{
+    return json_pack("{so so so so so so so so so so so sb}", "key", json_text(entry->key), "level",
+                     json_text(entry->level), "device", json_text(entry->device), "backend", json_text(entry->backend),
+                     "simulated", json_text(entry->simulated), "workload", json_text(entry->workload), "config",
+                     json_text(entry->config), "path", json_text(entry->path), "time_ms", json_figure(entry->time_ms),
+                     "default_ms", json_figure(entry->default_ms), "gain", json_figure(entry->gain), "verified",
+                     entry->verified != 0);
+}
+
+struct listing {
+    bool json;
+    size_t count;
+};
+
+static int print_entry(void *priv, const attune_cache_entry_info *entry)
+{
+    struct listing *listing = priv;
+    listing->count++;
+    if (listing->json) {
+        json_line(entry_json(entry));
+        return 0;
+    }
+    char ms[32], simulated[160];
+    printf("%.12s  %-7s  %.3gx the untuned default (%s)  %s\n", entry->key, entry->level, entry->gain,
+           format_ms(entry->time_ms, ms), entry->verified ? "verified" : "not verified here");
+    printf("    %s\n    %s\n    %s on %s%s\n", entry->workload, entry->config, entry->backend, entry->device,
+           format_simulated(entry->simulated, simulated));
+    return 0;
+}
+
+static enum exit_code cache_list(const struct cache_arguments *arguments)
+{
+    struct listing listing = {arguments->json, 0};
+    size_t unreadable = 0;
+    attune_status status = attune_cache_list(&arguments->target, print_entry, &listing, &unreadable);
+    if (status)
+        return cli_failed(status, NULL);
+    if (unreadable)
+        cli_error("warning: %zu entries cannot be read", unreadable);
+    if (!listing.count && !listing.json)
+        printf("no entries\n");
+    return EXIT_DONE;
+}
+
+static enum exit_code cache_show(const struct cache_arguments *arguments)
+{
+    if (arguments->words.count != 2) {
+        cli_error("cache show needs one KEY");
+        return EXIT_USAGE;
+    }
+    char *text;
+    attune_status status = attune_cache_show(&arguments->target, arguments->words.items[1], &text);
+    if (status)
+        return cli_failed(status, NULL);
+    printf("%s\n", text);
+    free(text);
+    return EXIT_DONE;
+}
+
+static enum exit_code explain_all(const struct cache_arguments *arguments, const struct problem_set *set)
+{
+    attune_target *target;
+    attune_status status = attune_target_create(&target, &arguments->target);
+    if (status)
+        return cli_failed(status, NULL);
+    attune_device_info info;
+    status = attune_target_info(target, &info);
+    if (!status && !arguments->json)
+        print_device_line(stdout, &info);
+    for (size_t i = 0; !status && i < set->count; i++) {
+        const attune_problem *problem = set->problems[i];
+        char *text;
+        status = attune_cache_explain(target, problem, &text);
+        if (status)
+            break;
+        if (arguments->json)
+            json_line(json_pack("{so so so so}", "workload", json_text(attune_problem_text(problem)), "backend",
+                                json_text(info.backend), "simulated", json_text(info.simulated), "explanation",
+                                json_text(text)));
+        else
+            printf("%s\n%s\n", attune_problem_text(problem), text);
+        free(text);
+    }
+    attune_target_destroy(&target);
+    return status ? cli_failed(status, NULL) : EXIT_DONE;
+}
+
+static enum exit_code cache_explain(const struct cache_arguments *arguments)
+{
+    struct problem_set set;
+    enum exit_code code = problem_set_create(&set, NULL, &arguments->workloads);
+    if (code)
+        return code;
+    code = explain_all(arguments, &set);
+    problem_set_destroy(&set);
+    return code;
+}
+
+static enum exit_code run_action(const struct cache_arguments *arguments)
+{
+    static const char *const actions[] = {"list", "show", "explain", NULL};
+    const char *action = arguments->words.count ? arguments->words.items[0] : "";
+    bool show = !strcmp(action, "show");
+    if (!show && arguments->words.count > 1) {
+        cli_error("unexpected argument \"%s\"; see \"attune help cache\"", arguments->words.items[1]);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(action, "list"))
+        return cache_list(arguments);
+    if (show)
+        return cache_show(arguments);
+    if (!strcmp(action, "explain"))
+        return cache_explain(arguments);
+    const char *closest = cli_closest(action, actions);
+    cli_error(closest ? "unknown action \"%s\"; did you mean \"cache %s\"?"
+                      : "cache needs an action: list, show or explain",
+              action, closest);
+    return EXIT_USAGE;
+}
+
+enum exit_code command_cache(int argc, char **argv)
+{
+    struct cache_arguments arguments = {ATTUNE_TARGET_OPTIONS_INIT, {NULL, 0}, {NULL, 0}, false};
+    arguments.target.log = cli_log;
+    const struct option options[] = {{"workload", OPTION_TEXTS, &arguments.workloads, 0, 0},
+                                     {"backend", OPTION_TEXT, &arguments.target.backend, 0, 0},
+                                     {"device", OPTION_TEXT, &arguments.target.device, 0, 0},
+                                     {"cache-dir", OPTION_TEXT, &arguments.target.cache_dir, 0, 0},
+                                     {"json", OPTION_FLAG, &arguments.json, 0, 0},
+                                     {NULL}};
+    enum exit_code code = cli_parse(argc, argv, options, &arguments.words) ? run_action(&arguments) : EXIT_USAGE;
+    free(arguments.words.items);
+    free(arguments.workloads.items);
+    return code;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `attune devices` and `attune probe`. */
+#include "commands.h"
+
+#include <stdlib.h>
+
+static json_t *device_json(const attune_device_info *info)
+{
+    return json_pack("{so so so so so so so so si si sI sI sI sI}", "backend", json_text(info->backend), "selector",
+                     json_text(info->selector), "name", json_text(info->name), "vendor", json_text(info->vendor),
+                     "version", json_text(info->version), "driver", json_text(info->driver), "platform",
+                     json_text(info->platform), "simulated", json_text(info->simulated), "compute_units",
+                     (int)info->compute_units, "sub_group_size", (int)info->sub_group_size, "max_work_group_size",
+                     (json_int_t)info->max_work_group_size, "local_mem_bytes", (json_int_t)info->local_mem_bytes,
+                     "private_mem_bytes", (json_int_t)info->private_mem_bytes, "global_mem_bytes",
+                     (json_int_t)info->global_mem_bytes);
+}
+
+static void print_device(const attune_device_info *info)
+{
+    print_device_line(stdout, info);
+    printf("    %s, driver %s\n", info->version, info->driver);
+    printf("    %d compute units, work-groups to %lld", (int)info->compute_units, (long long)info->max_work_group_size);
+    if (info->sub_group_size > 1)
+        printf(" in multiples of %d", (int)info->sub_group_size);
+    printf(", %lld KiB local", (long long)(info->local_mem_bytes >> 10));
+    if (info->private_mem_bytes)
+        printf(", %lld B private a work-item", (long long)info->private_mem_bytes);
+    printf(", %.1f GiB global\n", (double)info->global_mem_bytes / (1 << 30));
+}
+
+enum exit_code command_devices(int argc, char **argv)
+{
+    bool json = false;
+    const struct option options[] = {{"json", OPTION_FLAG, &json, 0, 0}, {NULL}};
+    if (!cli_parse(argc, argv, options, NULL))
+        return EXIT_USAGE;
+    attune_target_options target = ATTUNE_TARGET_OPTIONS_INIT;
+    target.log = cli_log;
+    attune_device_info infos[64];
+    size_t count = 0, capacity = sizeof infos / sizeof infos[0];
+    attune_status status = attune_devices(&target, infos, capacity, &count);
+    if (status)
+        return cli_failed(status, NULL);
+    for (size_t i = 0; i < count && i < capacity; i++) {
+        if (json)
+            json_line(device_json(&infos[i]));
+        else
+            print_device(&infos[i]);
+    }
+    if (count > capacity)
+        cli_error("%zu more devices are not shown", count - capacity);
+    if (count == 0)
+        cli_error("no device: is an OpenCL driver installed?");
+    return count ? EXIT_DONE : EXIT_NO_DEVICE;
+}
+
+static void print_probe(const attune_probe_result *probe)
+{
+    print_device(&probe->device);
+    printf("multiply-add (fp32)  %.4g GFLOP/s; by vector width", probe->fma_peak_gflops);
+    for (int i = 0; i < 5; i++)
+        printf(" %d: %.4g%s", 1 << i, probe->fma_gflops[i], i < 4 ? "," : "\n");
+    printf("read bandwidth       %.4g GB/s\n", probe->read_gbps);
+    printf("launch + finish      %.3g us, enqueue alone %.3g us\n", probe->launch_us, probe->enqueue_us);
+    if (probe->timer_ns > 0)
+        printf("event clock          steps of %.3g ns\n", probe->timer_ns);
+    else
+        printf("event clock          none\n");
+    if (probe->failures[0])
+        printf("failed               %s\n", probe->failures);
+}
+
+static json_t *probe_json(const attune_probe_result *probe)
+{
+    json_t *json = device_json(&probe->device), *rates = json_array();
+    for (int i = 0; i < 5; i++)
+        json_array_append_new(rates, json_figure(probe->fma_gflops[i]));
+    json_object_set_new(json, "fma_gflops", rates);
+    json_object_set_new(json, "fma_peak_gflops", json_figure(probe->fma_peak_gflops));
+    json_object_set_new(json, "read_gbps", json_figure(probe->read_gbps));
+    json_object_set_new(json, "launch_us", json_figure(probe->launch_us));
+    json_object_set_new(json, "enqueue_us", json_figure(probe->enqueue_us));
+    json_object_set_new(json, "timer_ns", json_figure(probe->timer_ns));
+    json_object_set_new(json, "failures", json_text(probe->failures));
+    return json;
+}
+
+enum exit_code command_probe(int argc, char **argv)
+{
+    bool json = false;
+    attune_target_options target_options = ATTUNE_TARGET_OPTIONS_INIT;
+    target_options.log = cli_log;
+    const struct option options[] = {{"backend", OPTION_TEXT, &target_options.backend, 0, 0},
+                                     {"device", OPTION_TEXT, &target_options.device, 0, 0},
+                                     {"json", OPTION_FLAG, &json, 0, 0},
+                                     {NULL}};
+    if (!cli_parse(argc, argv, options, NULL))
+        return EXIT_USAGE;
+    attune_target *target;
+    attune_status status = attune_target_create(&target, &target_options);
+    if (status)
+        return cli_failed(status, NULL);
+    attune_probe_result probe;
+    status = attune_probe(target, &probe);
+    attune_target_destroy(&target);
+    if (status)
+        return cli_failed(status, "probe");
+    if (json)
+        json_line(probe_json(&probe));
+    else
+        print_probe(&probe);
+    return EXIT_DONE;
+}
