@@ -60,10 +60,12 @@ static attune_status check_params(const attune_search_param *params, size_t num_
     if (!params)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "params is NULL");
     if (num_params < 1 || num_params > SEARCH_MAX_PARAMS)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_params is %zu; it must be 1 to %d", num_params, SEARCH_MAX_PARAMS);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_params is %zu; it must be 1 to %d", num_params,
+                         SEARCH_MAX_PARAMS);
     for (size_t i = 0; i < num_params; i++) {
         if (!params[i].name || !params[i].values)
-            return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "params[%zu].%s is NULL", i, params[i].name ? "values" : "name");
+            return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "params[%zu].%s is NULL", i,
+                             params[i].name ? "values" : "name");
         if (params[i].num_values < 1 || params[i].num_values > MAX_VALUES)
             return set_error(ATTUNE_ERROR_INVALID_SIZE, "params[%zu].num_values is %d; it must be 1 to %d", i,
                              (int)params[i].num_values, MAX_VALUES);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Regression by extremely randomised trees (Geurts, Ernst and Wehenkel 2006) on small integers: inputs are value indices and
- * ranks, targets are fixed-point logarithms. Sums are exact, so predictions do not depend on their order. */
+ * Regression by extremely randomised trees (Geurts, Ernst and Wehenkel 2006) on small integers: inputs are value
+ * indices and ranks, targets are fixed-point logarithms. Sums are exact, so predictions do not depend on their order.
+ */
 #ifndef ATTUNE_SEARCH_FOREST_H
 #define ATTUNE_SEARCH_FOREST_H
 
@@ -19,7 +20,7 @@ struct forest_node {
 
 struct forest {
     int32_t num_trees, num_fitted, next_tree;
-    int32_t max_nodes; /* per tree */
+    int32_t max_nodes;         /* per tree */
     struct forest_node *nodes; /* [num_trees][max_nodes] */
     int32_t *depth;            /* [num_trees] */
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The model-guided strategies. After some space-filling samples, a forest over (configuration, workload) pairs predicts
- * log time, and the open pair with the lowest confidence bound is next (Hutter, Hoos and Leyton-Brown 2011; the bound is
- * the trees' mean less their deviation). Failures count as the slowest time seen, which teaches the forest where not to go.
- * "default" spends the last part of the budget around the best of each workload; "forest" does not. */
+ * log time, and the open pair with the lowest confidence bound is next (Hutter, Hoos and Leyton-Brown 2011; the bound
+ * is the trees' mean less their deviation). Failures count as the slowest time seen, which teaches the forest where not
+ * to go. "default" spends the last part of the budget around the best of each workload; "forest" does not. */
 #include "forest.h"
 #include "strategy.h"
 
@@ -11,43 +11,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef NUM_TREES
 #define NUM_TREES 32
-#endif
-#ifndef NUM_REFIT
-#define NUM_REFIT 8
-#endif
-#ifndef KAPPA
-#define KAPPA 1.0
-#endif
-#ifndef MAX_SCORED
-#define MAX_SCORED 20000
-#endif
-#ifndef SWITCH
-#define SWITCH 60
-#endif
-#ifndef NEXT_EVERY
-#define NEXT_EVERY 1
-#endif
-#ifndef FILL
-#define FILL 12
-#endif
-#define SPACE_FILLING FILL /* samples before the first model, over all workloads */
-#define MIN_FILLING 3       /* at least so many for each */
-#define FILLING_DRAWS 32    /* the farthest of so many is a space-filling sample */
+#define NUM_REFIT 8    /* trees that each test grows again */
+#define SCREEN_TREES 4 /* so many trees narrow the candidates down to MAX_BOUNDED before all look */
+#define MAX_BOUNDED 1024
+#define MAX_SCORED 20000 /* larger pools are sampled */
+#define SPACE_FILLING 12 /* tests before the first model, over all workloads ... */
+#define MIN_FILLING 3    /* ... and for each at least, a quarter of the budget at most */
+#define FILLING_DRAWS 32 /* the farthest of so many is a space-filling sample */
 #define RANDOM_ONE_IN 20
-#define NEIGHBOURHOOD_FROM_PERCENT SWITCH
-#define NUM_ELITE 3
+#define NEIGHBOURHOOD_FROM_PERCENT 60 /* of the budget */
+#define NUM_ELITE 3                   /* whose neighbours are looked at */
 #define MAX_NEIGHBOURS 512
-#define GAIN_WEIGHT 8.0 /* a workload with a predicted gain of 2x gets this many tests more than one without */
+#define GAIN_WEIGHT 8.0 /* tests for a workload with a predicted gain of 2x beyond those for one without any */
 
 struct guided {
     struct forest forest;
     int32_t fitted_samples;
-    int32_t reference[SEARCH_MAX_WORKLOADS];   /* fixed-point log2 of the time that targets of a workload are relative to */
-    double gain[SEARCH_MAX_WORKLOADS];         /* predicted when last looked at: log2, 0 to 1 */
+    int32_t
+        reference[SEARCH_MAX_WORKLOADS]; /* fixed-point log2 of the time that targets of a workload are relative to */
+    double gain[SEARCH_MAX_WORKLOADS];   /* predicted when last looked at: log2, 0 to 1 */
     double credit[SEARCH_MAX_WORKLOADS];
     int32_t candidates[MAX_SCORED + MAX_NEIGHBOURS];
+    int32_t kept[MAX_BOUNDED];
+    int64_t screened[MAX_SCORED + MAX_NEIGHBOURS], sorted[MAX_SCORED + MAX_NEIGHBOURS];
 };
 
 static void *create(const struct search *search)
@@ -105,8 +92,8 @@ static int64_t distance(const struct pool *pool, const uint16_t *a, const uint16
     return sum;
 }
 
-/* The random open pair that is farthest from every sample. Without seeds each workload starts with the same configuration,
- * so that the references compare. */
+/* The random open pair that is farthest from every sample. Without seeds each workload starts with the same
+ * configuration, so that the references compare. */
 static void propose_filling(struct search *search, int32_t workload, struct pick *pick)
 {
     if (search->num_tests[workload] == 0 && search->num_samples > 0 &&
@@ -138,7 +125,8 @@ static int compare_ints(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median over each workload's seeds, or its first test where it has none: the same configurations for all, if feasible. */
+/* Median over each workload's seeds, or its first test where it has none: the same configurations for all, if feasible.
+ */
 static void find_references(const struct search *search, struct guided *guided)
 {
     int32_t times[64];
@@ -243,21 +231,83 @@ static int32_t neighbour_candidates(struct search *search, struct guided *guided
     return count;
 }
 
+static void set_input(const struct search *search, int32_t config, int32_t workload, uint16_t *input)
+{
+    int32_t num_params = search->pool.num_params;
+    memcpy(input, pool_row(&search->pool, config), (size_t)num_params * sizeof *input);
+    memcpy(input + num_params, search->features[workload], (size_t)search->num_features * sizeof *input);
+}
+
+/* The k-th smallest of x[n] (Hoare's selection); reorders x. */
+static int64_t select_nth(int64_t *x, int32_t n, int32_t k)
+{
+    int32_t low = 0, high = n - 1;
+    while (low < high) {
+        int64_t pivot = x[low + (high - low) / 2];
+        int32_t i = low, j = high;
+        while (i <= j) {
+            while (x[i] < pivot)
+                i++;
+            while (x[j] > pivot)
+                j--;
+            if (i <= j) {
+                int64_t swap = x[i];
+                x[i++] = x[j];
+                x[j--] = swap;
+            }
+        }
+        if (k <= j)
+            high = j;
+        else if (k >= i)
+            low = i;
+        else
+            break;
+    }
+    return x[k];
+}
+
+/* Keeps the MAX_BOUNDED candidates that a few of the trees, each time others, predict to be fastest. */
+static int32_t screen(struct search *search, struct guided *guided, int32_t workload, int32_t count)
+{
+    if (count <= MAX_BOUNDED)
+        return count;
+    uint16_t input[SEARCH_MAX_PARAMS + SEARCH_MAX_FEATURES];
+    int32_t first = search->num_samples * SCREEN_TREES % NUM_TREES, kept = 0;
+    for (int32_t i = 0; i < count; i++) {
+        int64_t squares;
+        set_input(search, guided->candidates[i], workload, input);
+        forest_sums(&guided->forest, input, first, first + SCREEN_TREES, &guided->screened[i], &squares);
+    }
+    memcpy(guided->sorted, guided->screened, (size_t)count * sizeof *guided->sorted);
+    int64_t limit = select_nth(guided->sorted, count, MAX_BOUNDED - 1);
+    int32_t below = 0;
+    for (int32_t i = 0; i < count; i++)
+        below += guided->screened[i] < limit;
+    /* Of those just at the limit, which may be many, the first from a random place on. */
+    int32_t start = (int32_t)rng_below(&search->rng, (uint64_t)count), ties = MAX_BOUNDED - below;
+    for (int32_t k = 0; k < count; k++) {
+        int32_t i = (start + k) % count;
+        if (guided->screened[i] < limit || (guided->screened[i] == limit && ties-- > 0))
+            guided->kept[kept++] = guided->candidates[i];
+    }
+    memcpy(guided->candidates, guided->kept, (size_t)kept * sizeof *guided->kept);
+    return kept;
+}
+
 /* The candidate with the lowest bound, ties broken by lot. */
 static void pick_lowest_bound(struct search *search, struct guided *guided, int32_t workload, int32_t count,
                               struct pick *pick)
 {
     uint16_t input[SEARCH_MAX_PARAMS + SEARCH_MAX_FEATURES];
-    int32_t num_params = search->pool.num_params;
-    memcpy(input + num_params, search->features[workload], (size_t)search->num_features * sizeof *input);
+    count = screen(search, guided, workload, count);
     double lowest = INFINITY, lowest_mean = 0;
     uint64_t ties = 0;
     for (int32_t i = 0; i < count; i++) {
         int64_t sum, squares;
-        memcpy(input, pool_row(&search->pool, guided->candidates[i]), (size_t)num_params * sizeof *input);
+        set_input(search, guided->candidates[i], workload, input);
         forest_sums(&guided->forest, input, 0, NUM_TREES, &sum, &squares);
         double mean = (double)sum / NUM_TREES, variance = (double)squares / NUM_TREES - mean * mean;
-        double bound = mean - KAPPA * sqrt(variance > 0 ? variance : 0);
+        double bound = mean - sqrt(variance > 0 ? variance : 0);
         if (bound > lowest)
             continue;
         ties = bound < lowest ? 1 : ties + 1;
@@ -290,8 +340,7 @@ static void propose(struct search *search, struct pick *pick, bool neighbourhood
         return;
     }
     int32_t count = 0;
-    if (neighbourhood && search->num_samples >= (int64_t)search->budget * NEIGHBOURHOOD_FROM_PERCENT / 100 &&
-        search->num_samples % NEXT_EVERY == 0)
+    if (neighbourhood && search->num_samples >= (int64_t)search->budget * NEIGHBOURHOOD_FROM_PERCENT / 100)
         count = neighbour_candidates(search, guided, workload);
     const char *why = count ? "neighbour" : "model";
     if (!count)

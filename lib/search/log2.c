@@ -18,7 +18,8 @@ int32_t log2_fixed(double x)
     memcpy(&bits, &x, sizeof bits);
     whole += (int32_t)(bits >> MANTISSA_BITS) - EXPONENT_BIAS;
     /* Mantissa in [1, 2) with 31 bits after the point; squaring it yields the logarithm's bits one by one. */
-    uint64_t m = ((bits & ((UINT64_C(1) << MANTISSA_BITS) - 1)) | (UINT64_C(1) << MANTISSA_BITS)) >> (MANTISSA_BITS - 31);
+    uint64_t m =
+        ((bits & ((UINT64_C(1) << MANTISSA_BITS) - 1)) | (UINT64_C(1) << MANTISSA_BITS)) >> (MANTISSA_BITS - 31);
     int32_t fraction = 0;
     for (int bit = 0; bit < 16; bit++) {
         m = (m * m) >> 31;

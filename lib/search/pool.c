@@ -239,7 +239,8 @@ static bool next_row(const struct pool *pool, uint16_t *row)
     return false;
 }
 
-/* Goes on with the systematic pass until a configuration is found that was not in the pool. False when out of memory. */
+/* Goes on with the systematic pass until a configuration is found that was not in the pool. False when out of memory.
+ */
 static bool scan(struct pool *pool, bool all)
 {
     bool more = true;

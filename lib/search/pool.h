@@ -24,15 +24,15 @@ struct pool {
     void *priv;
 
     int32_t count, capacity;
-    uint16_t *rows;     /* [count][num_params] */
-    uint64_t *feasible; /* [count] a bit per workload */
-    uint64_t *told;     /* [count] a bit per workload */
+    uint16_t *rows;        /* [count][num_params] */
+    uint64_t *feasible;    /* [count] a bit per workload */
+    uint64_t *told;        /* [count] a bit per workload */
     int64_t remaining[64]; /* per workload: feasible and not told */
 
     int32_t *table; /* open addressing: row's number + 1, 0 = free */
     size_t table_size;
 
-    bool complete;   /* every feasible configuration is in */
+    bool complete;                      /* every feasible configuration is in */
     uint16_t cursor[SEARCH_MAX_PARAMS]; /* next combination of the systematic pass over a large space */
 };
 
@@ -57,8 +57,8 @@ void pool_mark_told(struct pool *pool, int32_t config, int32_t workload);
 /* Adds configurations to a pool of which nothing remains. False when there are no more (or no memory). */
 bool pool_extend(struct pool *pool, struct rng *rng);
 
-/* Open pairs of workload that differ from config in one active parameter (by at most POOL_NEIGHBOUR_STEPS values): up to
- * max of their numbers, in a fixed order. */
+/* Open pairs of workload that differ from config in one active parameter (by at most POOL_NEIGHBOUR_STEPS values): up
+ * to max of their numbers, in a fixed order. */
 #define POOL_NEIGHBOUR_STEPS 16
 int32_t pool_neighbours(struct pool *pool, int32_t config, int32_t workload, int32_t *out, int32_t max);
 

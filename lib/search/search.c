@@ -179,7 +179,8 @@ int32_t ranked_sample(const struct search *search, int32_t workload, int32_t k)
             const struct sample *s = &search->samples[i];
             if (s->failed || s->workload != workload)
                 continue;
-            bool after = at < 0 || s->time > search->samples[at].time || (s->time == search->samples[at].time && i > at);
+            bool after =
+                at < 0 || s->time > search->samples[at].time || (s->time == search->samples[at].time && i > at);
             if (after && (next < 0 || s->time < search->samples[next].time))
                 next = i;
         }

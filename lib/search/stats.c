@@ -41,7 +41,8 @@ static double sorted_quantile(const double *x, size_t n, double p)
     return x[below] + (position - (double)below) * (x[below + 1] - x[below]);
 }
 
-struct stats_interval stats_bootstrap_median(const double *ratio, size_t n, double confidence, int resamples, uint64_t seed)
+struct stats_interval stats_bootstrap_median(const double *ratio, size_t n, double confidence, int resamples,
+                                             uint64_t seed)
 {
     struct stats_interval interval = {NAN, NAN, NAN};
     size_t num_medians = resamples > 1 ? (size_t)resamples : 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a strategy sees of a search, and what it provides. A new strategy is a file that defines one struct strategy, its
- * declaration here, and its line in the table of search.c. Seeds, duplicates and exhaustion are the engine's business. */
+ * What a strategy sees of a search, and what it provides. A new strategy is a file that defines one struct strategy,
+ * its declaration here, and its line in the table of search.c. Seeds, duplicates and exhaustion are the engine's
+ * business. */
 #ifndef ATTUNE_SEARCH_STRATEGY_H
 #define ATTUNE_SEARCH_STRATEGY_H
 

@@ -107,10 +107,12 @@ static void bad_arguments_of_create_are_named(void **state)
     bad = ok;
     bad.initial = unknown;
     expect_error(params, 2, &bad, ATTUNE_ERROR_INVALID_SIZE, "initial[1] is 3");
-    expect_error((attune_search_param[]){{"A", sizes, 4}, {NULL, flags, 2}}, 2, &ok, ATTUNE_ERROR_NULL_ARGUMENT, "params[1].name");
+    expect_error((attune_search_param[]){{"A", sizes, 4}, {NULL, flags, 2}}, 2, &ok, ATTUNE_ERROR_NULL_ARGUMENT,
+                 "params[1].name");
     expect_error((attune_search_param[]){{"A", NULL, 4}}, 1, &ok, ATTUNE_ERROR_NULL_ARGUMENT, "params[0].values");
     expect_error((attune_search_param[]){{"A", sizes, 0}}, 1, &ok, ATTUNE_ERROR_INVALID_SIZE, "num_values is 0");
-    expect_error((attune_search_param[]){{"A", sizes, 65536}}, 1, &ok, ATTUNE_ERROR_INVALID_SIZE, "num_values is 65536");
+    expect_error((attune_search_param[]){{"A", sizes, 65536}}, 1, &ok, ATTUNE_ERROR_INVALID_SIZE,
+                 "num_values is 65536");
     expect_error((attune_search_param[]){{"A", twice, 3}}, 1, &ok, ATTUNE_ERROR_INVALID_SIZE, "has 3 twice");
 }
 
@@ -181,12 +183,9 @@ static void strategies_are_listed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_search_from_create_to_best),
-        cmocka_unit_test(parameters_are_copied),
-        cmocka_unit_test(bad_arguments_of_create_are_named),
-        cmocka_unit_test(misuse_of_ask_and_tell_is_refused),
-        cmocka_unit_test(a_huge_space_is_searched),
-        cmocka_unit_test(strategies_are_listed),
+        cmocka_unit_test(a_search_from_create_to_best),      cmocka_unit_test(parameters_are_copied),
+        cmocka_unit_test(bad_arguments_of_create_are_named), cmocka_unit_test(misuse_of_ask_and_tell_is_refused),
+        cmocka_unit_test(a_huge_space_is_searched),          cmocka_unit_test(strategies_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

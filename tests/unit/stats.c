@@ -69,9 +69,9 @@ static void bootstrap_of_few_is_their_range(void **state)
     NEAR(i.high, 5);
 }
 
-/* The bootstrap distribution of the median of 3 distinct values is known: P(lowest) = P(highest) = 7/27, P(middle) = 13/27.
- * Of 15, the median is at most the k-th with probability P(Binomial(15, k/15) >= 8): 0.026 and 0.088 for k = 4 and 5, so
- * the 5% and 95% points are 5 and 11. */
+/* The bootstrap distribution of the median of 3 distinct values is known: P(lowest) = P(highest) = 7/27, P(middle) =
+ * 13/27. Of 15, the median is at most the k-th with probability P(Binomial(15, k/15) >= 8): 0.026 and 0.088 for k = 4
+ * and 5, so the 5% and 95% points are 5 and 11. */
 static void bootstrap_agrees_with_its_exact_distribution(void **state)
 {
     (void)state;
