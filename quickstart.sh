@@ -148,8 +148,8 @@ test_all() {
     begin_all=$(now_ms)
     build_and_test gcc build gcc g++ -Dbuildtype=release
     build_and_test clang build-clang clang clang++ -Dbuildtype=release --suite unit --suite headers
-    # The OpenCL driver leaks, so leaks are not looked for.
-    export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0"
     build_and_test 'ASan + UBSan' build-asan clang clang++ '-Db_sanitize=address,undefined -Db_lundef=false' -t 4
     echo "All tests took $((($(now_ms) - begin_all) / 1000)) s"
     echo "$passed passed, $failed failed, $skipped skipped"
