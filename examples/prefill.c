@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Prefill on device buffers, as an engine would: `prefill` takes the best kernel known, `prefill measure` tunes for this shape
- * first (half a minute, once), `prefill cached` insists on a tuned kernel.
+ * Prefill on device buffers, as an engine would: `prefill` takes the best kernel known, `prefill measure` tunes for
+ * this shape first (half a minute, once), `prefill cached` insists on a tuned kernel.
  *
  *     cc -std=c11 prefill.c -o prefill $(pkg-config --cflags --libs attune) */
 #include <stdio.h>
@@ -36,7 +36,9 @@ int main(int argc, char **argv)
     attune_shape shape = {1, tokens, tokens};
     attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
     const char *policy = argc > 1 ? argv[1] : "estimate";
-    options.policy = !strcmp(policy, "measure") ? ATTUNE_MEASURE : !strcmp(policy, "cached") ? ATTUNE_CACHED_ONLY : ATTUNE_ESTIMATE;
+    options.policy = !strcmp(policy, "measure")  ? ATTUNE_MEASURE
+                     : !strcmp(policy, "cached") ? ATTUNE_CACHED_ONLY
+                                                 : ATTUNE_ESTIMATE;
     options.shapes = &shape, options.num_shapes = 1;
     options.budget_tests = 40, options.budget_seconds = 30;
     attune_plan *plan;
@@ -53,7 +55,8 @@ int main(int argc, char **argv)
     args.q = tensor(context, (size_t)tokens * 8 * 64), args.o = tensor(context, (size_t)tokens * 8 * 64);
     args.k = tensor(context, (size_t)tokens * 2 * 64), args.v = tensor(context, (size_t)tokens * 2 * 64);
 
-    cl_command_queue queue = clCreateCommandQueue(attune_context_cl(context), attune_context_device(context), 0, NULL);
+    cl_command_queue queue =
+        clCreateCommandQueueWithProperties(attune_context_cl(context), attune_context_device(context), NULL, NULL);
     check(attune_schedule_update(schedule, queue, 1, &tokens, &tokens, 0, NULL, NULL));
     check(attune_attention_run(launcher, schedule, &args, queue, 0, NULL, NULL)); /* once a layer */
     check(clFinish(queue));

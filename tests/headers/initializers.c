@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The INIT macros in C and in C++: every member has a value (-Wextra), and the size comes first. Calls the library, so that
- * its names link from both languages. */
+ * The INIT macros in C and in C++: every member has a value (-Wextra), and the size comes first. Calls the library, so
+ * that its names link from both languages. */
 #include <string.h>
 
 #include <attune/attune.h>
 #include <attune/tune.h>
 
-#define CHECK_SIZE(type, macro)                                                                                        \
-    do {                                                                                                               \
-        type options = macro;                                                                                          \
-        failures += options.size != sizeof(type);                                                                      \
+#define CHECK_SIZE(type, macro)                   \
+    do {                                          \
+        type options = macro;                     \
+        failures += options.size != sizeof(type); \
     } while (0)
 
 int main(void)
