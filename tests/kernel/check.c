@@ -98,7 +98,7 @@ attune_status check_run_compare(struct check_run *run, uint64_t poison)
     struct oracle_error plain = oracle_compare(run->plain_o, run->ref_o, count, run->plain_lse, run->ref_lse, rows);
     if (!intact)
         return set_error(ATTUNE_ERROR_NOT_VERIFIED, "bytes outside o or lse were written");
-    return oracle_verdict(run->problem->desc.precision, &error, &plain);
+    return oracle_verdict(&error, &plain);
 }
 
 void check_run_destroy(struct check_run *run)
