@@ -74,7 +74,7 @@ configure_and_build() {
         meson setup --reconfigure "$dir" "$@" || meson setup --wipe "$dir" "$@"
     else
         meson setup "$dir" "$@"
-    fi && ninja -C "$dir"
+    fi && ninja --quiet -C "$dir"
 }
 
 # ------------------------------------------------------------------------------------------------------- demonstration
@@ -94,7 +94,7 @@ attune_command() {
 demonstrate() {
     step 'Building' configure_and_build build -Dbuildtype=release -Dwerror=true
     # Building and tuning together stay within three minutes.
-    budget=$((130 - seconds))
+    budget=$((120 - seconds))
     [ "$budget" -ge 60 ] || budget=60
     echo
     attune_command devices

@@ -20,7 +20,7 @@ LAYERS = [
     'launch schedule',
     'compile host run',
     'tuner',
-    'api',
+    'api search_api',
 ]
 RANK = {module: rank for rank, line in enumerate(LAYERS) for module in line.split()}
 ALIASES = {'problem_parse.c': 'problem',
