@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# install.sh SOURCE_ROOT COMPILER...
+# Installs a build of the library into a fresh prefix and uses it from there: the examples and the README's program by
+# pkg-config, the CMake config where CMake is present.
+set -eu
+root=$1
+shift
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+prefix=$work/prefix
+meson setup --prefix "$prefix" --libdir lib -Dtests=false -Dbuildtype=release "$work/build" "$root" >"$work/log" 2>&1 &&
+    meson install -C "$work/build" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+
+export PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib"
+export ATTUNE_CACHE_DIR="$work/cache"
+unset ATTUNE_WORKER
+flags="-std=c11 -Wall -Wextra -Werror $(pkg-config --cflags --libs attune)"
+
+# The first C block of the README.
+awk '/^```c$/ && !done { inside = 1; next } /^```$/ && inside { inside = 0; done = 1 } inside' "$root/README.md" \
+    >"$work/readme.c"
+[ "$(wc -l <"$work/readme.c")" -ge 10 ] || { echo "README.md holds no program"; exit 1; }
+
+for source in "$root"/examples/*.c "$work/readme.c"; do
+    program=$work/$(basename "$source" .c)
+    "$@" "$source" -o "$program" $flags
+    echo "$(basename "$source"): $("$program")"
+done
+
+# Nothing is tuned here: the policy that insists on it fails, and says so.
+if output=$("$work/prefill" cached 2>&1); then
+    echo "prefill cached succeeded without a cache: $output"
+    exit 1
+fi
+echo "prefill cached: $output"
+
+for program in attune attune-bench; do
+    "$prefix/bin/$program" --help >/dev/null
+done
+# Finds the installed worker without being told.
+"$prefix/bin/attune" devices
+
+if command -v cmake >/dev/null; then
+    mkdir "$work/cmake"
+    cat >"$work/cmake/CMakeLists.txt" <<EOF
+cmake_minimum_required(VERSION 3.18)
+project(example C)
+find_package(attune 0.1 REQUIRED)
+add_executable(prefill "$root/examples/prefill.c")
+target_link_libraries(prefill attune::attune)
+EOF
+    cmake -S "$work/cmake" -B "$work/cmake/build" -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" 2>&1 &&
+        cmake --build "$work/cmake/build" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    echo "CMake: $("$work/cmake/build/prefill")"
+fi
