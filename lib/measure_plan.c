@@ -1,9 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "measure_plan.h"
 
+#include <stdlib.h>
+
+#include "problem.h"
+#include "tuner/target.h"
+
+static attune_status uniform_problem(const attune_attention_desc *desc, int32_t page_size, const attune_shape *shape,
+                                     attune_problem **out)
+{
+    size_t batch = (size_t)shape->batch;
+    int32_t *lengths = malloc(2 * batch * sizeof *lengths);
+    if (!lengths)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a batch of %d", shape->batch);
+    for (size_t i = 0; i < batch; i++) {
+        lengths[i] = shape->q_len;
+        lengths[batch + i] = shape->kv_len;
+    }
+    attune_status status = problem_create(desc, page_size, shape->batch, lengths, lengths + batch, out);
+    free(lengths);
+    return status;
+}
+
+static attune_status tune(attune_context *context, const attune_problem *const *problems, size_t count,
+                          const attune_plan_options *options)
+{
+    attune_target_options where = ATTUNE_TARGET_OPTIONS_INIT;
+    attune_device_info device;
+    backend_device_info(&context->choice, &device);
+    where.backend = device.backend;
+    where.device = device.selector;
+    where.cache_dir = context->cache_dir;
+    where.worker = context->worker;
+    where.log = context->logger.callback;
+    where.log_priv = context->logger.priv;
+    where.log_level = context->logger.level;
+    attune_target *target;
+    attune_status status = attune_target_create(&target, &where);
+    if (status != ATTUNE_OK)
+        return status;
+    attune_tune_options how = ATTUNE_TUNE_OPTIONS_INIT;
+    how.policy = options->policy;
+    how.budget_tests = options->budget_tests;
+    how.budget_seconds = options->budget_seconds;
+    how.seed = options->seed;
+    attune_tune_result *results = calloc(count, sizeof *results);
+    if (results)
+        status = target_tune_into(target, context->cache, problems, count, &how, results);
+    else
+        status = set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu results", count);
+    free(results);
+    attune_target_destroy(&target);
+    return status;
+}
+
 attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, int32_t page_size,
                            const attune_shape *shapes, size_t count, const attune_plan_options *options)
 {
-    (void)context, (void)desc, (void)page_size, (void)shapes, (void)count, (void)options;
-    return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.policy: this version does not measure yet");
+    attune_problem **problems = calloc(count, sizeof(attune_problem *));
+    attune_status status = problems ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", count);
+    for (size_t i = 0; status == ATTUNE_OK && i < count; i++)
+        status = uniform_problem(desc, page_size, &shapes[i], &problems[i]);
+    if (status == ATTUNE_OK)
+        status = tune(context, (const attune_problem *const *)problems, count, options);
+    for (size_t i = 0; problems && i < count; i++)
+        attune_problem_destroy(&problems[i]);
+    free(problems);
+    return status;
 }

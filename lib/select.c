@@ -35,32 +35,24 @@ void select_problem_key(const attune_attention_desc *desc, const char *layout_id
     key->log2_heads = bucket.log2_heads;
 }
 
-bool select_receipt_valid(const struct cache_entry *entry, const struct cache_key *key)
-{
-    const struct cache_receipt *receipt = &entry->receipt;
-    const struct family *family = family_at(entry->config.family);
-    return receipt->valid && family && !strcmp(receipt->device_name, key->device_name) &&
-           !strcmp(receipt->driver, key->driver) && !strcmp(receipt->family_hash, family->source_hash);
-}
-
 /* Why the entry cannot be used here, or "". */
-static void reject(const struct cache_entry *entry, const struct cache_key *key, const struct device_limits *limits,
+static void reject(const struct cache_entry *entry, const struct device_limits *limits,
                    const struct kernel_facts *facts, char *why, size_t size)
 {
     copy_string(why, size, "");
     if (entry->stale)
         copy_string(why, size, "stale: the family's source or parameters changed since");
-    else if (!select_receipt_valid(entry, key))
+    else if (!cache_receipt_holds(entry))
         copy_string(why, size, "without a verification receipt for this device and driver");
     else
         backend_config_valid(limits, facts, &entry->config, why, size);
 }
 
-static bool accept(struct selection *out, const struct cache_entry *entry, const struct cache_key *key,
-                   const struct device_limits *limits, const struct kernel_facts *facts, const char *source)
+static bool accept(struct selection *out, const struct cache_entry *entry, const struct device_limits *limits,
+                   const struct kernel_facts *facts, const char *source)
 {
     char why[160];
-    reject(entry, key, limits, facts, why, sizeof why);
+    reject(entry, limits, facts, why, sizeof why);
     size_t used = strlen(out->why);
     if (why[0]) {
         snprintf(out->why + used, sizeof out->why - used, "%s entry in the %s cache is not used (%s); ", source,
@@ -79,13 +71,13 @@ attune_status select_config(struct cache *cache, const struct cache_key *key, co
 {
     memset(out, 0, sizeof *out);
     if (cache && cache_find(cache, key, &out->entry, &out->level)) {
-        if (accept(out, &out->entry, key, limits, facts, "tuned"))
+        if (accept(out, &out->entry, limits, facts, "tuned"))
             return ATTUNE_OK;
     } else {
         copy_string(out->why, sizeof out->why, "no entry for this shape; ");
     }
     if (cache && cache_find_nearest(cache, key, &out->entry, &out->level) &&
-        accept(out, &out->entry, key, limits, facts, "nearest"))
+        accept(out, &out->entry, limits, facts, "nearest"))
         return ATTUNE_OK;
     size_t used = strlen(out->why);
     if (!backend_default_config(backend, limits, facts, &out->config))

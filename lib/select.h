@@ -21,9 +21,6 @@ struct selection {
     char why[512];            /* what answered, and why the levels before it did not */
 };
 
-/* True if the entry's receipt holds for this key's device and driver and the family's current source. */
-bool select_receipt_valid(const struct cache_entry *entry, const struct cache_key *key);
-
 /* Looks key up: exact entry with a valid receipt -> nearest shape of the same class -> the backend's untuned default.
  * cache may be NULL. UNSUPPORTED when not even a default is valid. Never measures. */
 attune_status select_config(struct cache *cache, const struct cache_key *key, const struct backend *backend,

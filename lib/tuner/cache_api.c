@@ -46,7 +46,7 @@ struct listing {
 
 static bool has_receipt(const struct cache_entry *entry)
 {
-    return !entry->stale && select_receipt_valid(entry, &entry->key);
+    return !entry->stale && cache_receipt_holds(entry);
 }
 
 static bool list_entry(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash, const char *path)

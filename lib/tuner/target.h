@@ -30,4 +30,8 @@ attune_status target_ensure(struct attune_target *target);
 /* Id of the KV layout that problem's plans take; "" without a cache. */
 attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size);
 
+/* attune_tune with another cache than the target's own: a context's, which may have no disk. */
+attune_status target_tune_into(attune_target *target, struct cache *cache, const attune_problem *const *problems,
+                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results);
+
 #endif
