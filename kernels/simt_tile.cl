@@ -43,13 +43,13 @@ typedef float float_vec;
 typedef int int_vec;
 #define AS_FLOAT_VEC as_float
 #define AS_INT_VEC as_int
-#define CONVERT_INT_VEC convert_int
+#define CONVERT_FLOAT_VEC convert_float
 #else
 typedef PASTE(float, VEC) float_vec;
 typedef PASTE(int, VEC) int_vec;
 #define AS_FLOAT_VEC PASTE(as_float, VEC)
 #define AS_INT_VEC PASTE(as_int, VEC)
-#define CONVERT_INT_VEC PASTE(convert_int, VEC)
+#define CONVERT_FLOAT_VEC PASTE(convert_float, VEC)
 #endif
 
 #define ROW_VECTORS (BLOCK_Q / VEC)
@@ -102,6 +102,12 @@ typedef KV_ROW_T VALUE_PTR;
 #define LOAD_VALUE(pointer) LOAD_KV(pointer)
 #endif
 
+#if O_TYPE == 1
+#define STORE_O8(value, pointer) vstore8(value, 0, pointer)
+#else
+#error "simt_tile stores fp32 only"
+#endif
+
 // An element of a work-item's part of O.
 #if O_IN_LOCAL
 #define O_BLOCK(o_tile, o_private, pass, column, c, w) ((o_tile)[((column) + (c)*BLOCK_STEP) * ROW_VECTORS + (w)])
@@ -118,33 +124,45 @@ typedef KV_ROW_T VALUE_PTR;
 static inline float_vec exp2_vec(float_vec x)
 {
     x = max(x, (float_vec)(-127.0f));
-    float_vec n = rint(x);
-    float_vec f = x - n;
+    // rint(x) from the low bits of x + 1.5 * 2^23: rint itself is a long sequence on some devices.
+    int_vec n = AS_INT_VEC(x + (float_vec)(12582912.0f)) - AS_INT_VEC((float_vec)(12582912.0f));
+    float_vec f = x - CONVERT_FLOAT_VEC(n);
     float_vec p = fma(f, (float_vec)(1.5453163e-4f), (float_vec)(1.3390863e-3f));
     p = fma(p, f, (float_vec)(9.6180830e-3f));
     p = fma(p, f, (float_vec)(5.5503570e-2f));
     p = fma(p, f, (float_vec)(2.4022651e-1f));
     p = fma(p, f, (float_vec)(6.9314718e-1f));
     p = fma(p, f, (float_vec)(1.0f));
-    return AS_FLOAT_VEC(AS_INT_VEC(p) + (CONVERT_INT_VEC(n) << 23));
+    return AS_FLOAT_VEC(AS_INT_VEC(p) + (n << 23));
 }
 
-// Q^T of the item's rows, with zeros below them; the position of each row.
+// Row of the tile in q, o (tensor) or lse.
+#define ROW_OFFSET(tensor, row)                                                                  \
+    (args.tensor##_offset + (item.q_row + (row) / ROWS_PER_QUERY) * args.tensor##_stride_token + \
+     (item.head + (row) % ROWS_PER_QUERY) * args.tensor##_stride_head)
+
+// Q^T of the item's rows, with copies of the last in the rows below, and the position of each row. Four rows by eight
+// dims at a time: rows are read and the tile is written in vectors.
 static inline void load_queries(global const Q_T *q, const struct attention_item item, const struct attention_args args,
-                                local float *q_tile, local int *row_pos, float sign)
+                                local float *q_tile, local int *row_pos)
 {
-    int rows = item.q_count * ROWS_PER_QUERY;
-    for (int i = (int)get_local_id(0); i < BLOCK_Q * (HEAD_DIM_QK / 8); i += WG_SIZE) {
-        int row = i / (HEAD_DIM_QK / 8), x = i % (HEAD_DIM_QK / 8) * 8;
-        float values[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
-        if (row < rows)
-            vstore8(LOAD_Q8(q + args.q_offset + (item.q_row + row / ROWS_PER_QUERY) * args.q_stride_token +
-                            (item.head + row % ROWS_PER_QUERY) * args.q_stride_head + x) *
-                        sign,
-                    0, values);
-#pragma unroll
-        for (int u = 0; u < 8; u++)
-            q_tile[(x + u) * BLOCK_Q + row] = values[u];
+    const float sign = args.scale < 0.0f ? -1.0f : 1.0f; // scores are compared before the scale
+    const int last = item.q_count * ROWS_PER_QUERY - 1;
+    for (int i = (int)get_local_id(0); i < BLOCK_Q / 4 * (HEAD_DIM_QK / 8); i += WG_SIZE) {
+        int row = i / (HEAD_DIM_QK / 8) * 4, x = i % (HEAD_DIM_QK / 8) * 8;
+        float8 a = LOAD_Q8(q + ROW_OFFSET(q, min(row, last)) + x) * sign;
+        float8 b = LOAD_Q8(q + ROW_OFFSET(q, min(row + 1, last)) + x) * sign;
+        float8 c = LOAD_Q8(q + ROW_OFFSET(q, min(row + 2, last)) + x) * sign;
+        float8 d = LOAD_Q8(q + ROW_OFFSET(q, min(row + 3, last)) + x) * sign;
+        local float *out = q_tile + x * BLOCK_Q + row;
+        vstore4((float4)(a.s0, b.s0, c.s0, d.s0), 0, out);
+        vstore4((float4)(a.s1, b.s1, c.s1, d.s1), 0, out + BLOCK_Q);
+        vstore4((float4)(a.s2, b.s2, c.s2, d.s2), 0, out + 2 * BLOCK_Q);
+        vstore4((float4)(a.s3, b.s3, c.s3, d.s3), 0, out + 3 * BLOCK_Q);
+        vstore4((float4)(a.s4, b.s4, c.s4, d.s4), 0, out + 4 * BLOCK_Q);
+        vstore4((float4)(a.s5, b.s5, c.s5, d.s5), 0, out + 5 * BLOCK_Q);
+        vstore4((float4)(a.s6, b.s6, c.s6, d.s6), 0, out + 6 * BLOCK_Q);
+        vstore4((float4)(a.s7, b.s7, c.s7, d.s7), 0, out + 7 * BLOCK_Q);
     }
     for (int row = (int)get_local_id(0); row < BLOCK_Q; row += WG_SIZE)
         row_pos[row] = item.q_pos + row / ROWS_PER_QUERY;
@@ -327,25 +345,39 @@ static inline void product_step(local const float_vec *p_tile, KV_ROWS_T v_rows,
     }
 }
 
-// O and lse of the item's rows.
-static inline void store_rows(global O_T *o, global float *lse, const struct attention_item item,
-                              const struct attention_args args, local const float *o_tile, local const float *row_max,
-                              local const float *row_sum)
+// O and lse of the item's rows, in blocks of four rows as in load_queries. row_sum holds inverses.
+static inline void store_rows(global O_T *o, const struct attention_item item, const struct attention_args args,
+                              local const float *o_tile, local const float *inverse)
 {
-    int rows = item.q_count * ROWS_PER_QUERY;
-    for (int i = (int)get_local_id(0); i < rows * (HEAD_DIM_VO / 8); i += WG_SIZE) {
-        int row = i / (HEAD_DIM_VO / 8), x = i % (HEAD_DIM_VO / 8) * 8;
-        float inverse = row_sum[row] == 0.0f ? 0.0f : 1.0f / row_sum[row];
-        global O_T *output = o + args.o_offset + (item.q_row + row / ROWS_PER_QUERY) * args.o_stride_token +
-                             (item.head + row % ROWS_PER_QUERY) * args.o_stride_head + x;
-#pragma unroll
-        for (int u = 0; u < 8; u++)
-            STORE_O(o_tile[(x + u) * BLOCK_Q + row] * inverse, output + u);
+    const int rows = item.q_count * ROWS_PER_QUERY;
+    for (int i = (int)get_local_id(0); i < (rows + 3) / 4 * (HEAD_DIM_VO / 8); i += WG_SIZE) {
+        int row = i / (HEAD_DIM_VO / 8) * 4, x = i % (HEAD_DIM_VO / 8) * 8;
+        float4 scale = vload4(0, inverse + row);
+        local const float *in = o_tile + x * BLOCK_Q + row;
+        float4 a = vload4(0, in) * scale, b = vload4(0, in + BLOCK_Q) * scale;
+        float4 c = vload4(0, in + 2 * BLOCK_Q) * scale, d = vload4(0, in + 3 * BLOCK_Q) * scale;
+        float4 e = vload4(0, in + 4 * BLOCK_Q) * scale, f = vload4(0, in + 5 * BLOCK_Q) * scale;
+        float4 g = vload4(0, in + 6 * BLOCK_Q) * scale, h = vload4(0, in + 7 * BLOCK_Q) * scale;
+        STORE_O8((float8)(a.x, b.x, c.x, d.x, e.x, f.x, g.x, h.x), o + ROW_OFFSET(o, row) + x);
+        if (row + 1 < rows)
+            STORE_O8((float8)(a.y, b.y, c.y, d.y, e.y, f.y, g.y, h.y), o + ROW_OFFSET(o, row + 1) + x);
+        if (row + 2 < rows)
+            STORE_O8((float8)(a.z, b.z, c.z, d.z, e.z, f.z, g.z, h.z), o + ROW_OFFSET(o, row + 2) + x);
+        if (row + 3 < rows)
+            STORE_O8((float8)(a.w, b.w, c.w, d.w, e.w, f.w, g.w, h.w), o + ROW_OFFSET(o, row + 3) + x);
     }
-    for (int row = (int)get_local_id(0); lse && row < rows; row += WG_SIZE)
-        lse[args.lse_offset + (item.q_row + row / ROWS_PER_QUERY) * args.lse_stride_token +
-            (item.head + row % ROWS_PER_QUERY) * args.lse_stride_head] =
-            row_sum[row] == 0.0f ? -INFINITY : row_max[row] * fabs(args.scale) + log(row_sum[row]);
+}
+
+// lse of the item's rows, and, in place of each sum, its inverse; 0 for a row without keys.
+static inline void finish_rows(global float *lse, const struct attention_item item, const struct attention_args args,
+                               local const float *row_max, local float *row_sum)
+{
+    for (int row = (int)get_local_id(0); row < item.q_count * ROWS_PER_QUERY; row += WG_SIZE) {
+        float sum = row_sum[row];
+        if (lse)
+            lse[ROW_OFFSET(lse, row)] = sum == 0.0f ? -INFINITY : row_max[row] * fabs(args.scale) + log(sum);
+        row_sum[row] = sum == 0.0f ? 0.0f : 1.0f / sum;
+    }
 }
 
 kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTENTION_PARAMETERS)
@@ -381,7 +413,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         const int kv_end = CAUSAL ? min(item.kv_end, item.q_pos + item.q_count) : item.kv_end;
         global const int *slots = ITEM_SLOTS(item);
 
-        load_queries(q, item, args, (local float *)q_tile, (local int *)row_pos, args.scale < 0.0f ? -1.0f : 1.0f);
+        load_queries(q, item, args, (local float *)q_tile, (local int *)row_pos);
         for (int w = id; w < ROW_VECTORS; w += WG_SIZE) {
             row_max[w] = (float_vec)(FIRST_MAX);
             row_sum[w] = (float_vec)(0.0f);
@@ -427,9 +459,9 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
                     q_tile[(COL_OF(pass, lane) + c * BLOCK_STEP) * ROW_VECTORS + row_vec + w] =
                         o_private[(pass * COLS_PER_ITEM + c) * ROW_VECS + w];
 #endif
+        finish_rows(lse, item, args, (local const float *)row_max, (local float *)row_sum);
         barrier(CLK_LOCAL_MEM_FENCE);
-        store_rows(o, lse, item, args, (local const float *)o_tile, (local const float *)row_max,
-                   (local const float *)row_sum);
+        store_rows(o, item, args, (local const float *)o_tile, (local const float *)row_sum);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }
