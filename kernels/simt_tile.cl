@@ -255,14 +255,16 @@ static inline void max_step(local const float_vec *lane_max, local float_vec *ro
     }
 }
 
-// Step 3: exponentials in place of the lane's scores, and their sum.
-static inline void exp_step(local float_vec *p_tile, local const float_vec *row_max, local float_vec *lane_sum,
-                            int lane, int keys, float log2_scale)
+// Step 3: exponentials in place of the lane's scores, and the lane's running sum of them.
+static inline void exp_step(local float_vec *p_tile, local const float_vec *row_max, local const float_vec *row_scale,
+                            local float_vec *lane_sum, int lane, int keys, float log2_scale)
 {
+    if (lane >= KEY_LANES)
+        return;
     float_vec sum[ROW_VECS], top[ROW_VECS];
 #pragma unroll
     for (int w = 0; w < ROW_VECS; w++) {
-        sum[w] = (float_vec)(0.0f);
+        sum[w] = lane_sum[lane * ROW_VECTORS + w] * row_scale[w];
         top[w] = row_max[w];
     }
     for (int pass = 0; pass < KEY_PASSES; pass++) {
@@ -280,22 +282,9 @@ static inline void exp_step(local float_vec *p_tile, local const float_vec *row_
             }
         }
     }
-    if (lane < KEY_LANES) {
 #pragma unroll
-        for (int w = 0; w < ROW_VECS; w++)
-            lane_sum[lane * ROW_VECTORS + w] = sum[w];
-    }
-}
-
-// Step 4, for the rows: their running sum.
-static inline void sum_step(local const float_vec *lane_sum, local const float_vec *row_scale, local float_vec *row_sum)
-{
-    for (int i = (int)get_local_id(0); i < ROW_VECTORS; i += WG_SIZE) {
-        float_vec sum = row_sum[i] * row_scale[i];
-        for (int lane = 0; lane < KEY_LANES; lane++)
-            sum += lane_sum[lane * ROW_VECTORS + i];
-        row_sum[i] = sum;
-    }
+    for (int w = 0; w < ROW_VECS; w++)
+        lane_sum[lane * ROW_VECTORS + w] = sum[w];
 }
 
 // Step 4: adds P V of the block to a register block of O: acc[column * ROW_VECS + vector].
@@ -345,7 +334,19 @@ static inline void product_step(local const float_vec *p_tile, KV_ROWS_T v_rows,
     }
 }
 
-// O and lse of the item's rows, in blocks of four rows as in load_queries. row_sum holds inverses.
+// The rows' sums over all lanes, and their inverses; 0 for a row without keys.
+static inline void sum_rows(local const float_vec *lane_sum, local float_vec *row_sum, local float_vec *inverse)
+{
+    for (int i = (int)get_local_id(0); i < ROW_VECTORS; i += WG_SIZE) {
+        float_vec sum = (float_vec)(0.0f);
+        for (int lane = 0; lane < KEY_LANES; lane++)
+            sum += lane_sum[lane * ROW_VECTORS + i];
+        row_sum[i] = sum;
+        inverse[i] = sum == (float_vec)(0.0f) ? (float_vec)(0.0f) : (float_vec)(1.0f) / sum;
+    }
+}
+
+// O of the item's rows, four rows by eight columns at a time as in load_queries.
 static inline void store_rows(global O_T *o, const struct attention_item item, const struct attention_args args,
                               local const float *o_tile, local const float *inverse)
 {
@@ -368,23 +369,19 @@ static inline void store_rows(global O_T *o, const struct attention_item item, c
     }
 }
 
-// lse of the item's rows, and, in place of each sum, its inverse; 0 for a row without keys.
-static inline void finish_rows(global float *lse, const struct attention_item item, const struct attention_args args,
-                               local const float *row_max, local float *row_sum)
+static inline void store_lse(global float *lse, const struct attention_item item, const struct attention_args args,
+                             local const float *row_max, local const float *row_sum)
 {
-    for (int row = (int)get_local_id(0); row < item.q_count * ROWS_PER_QUERY; row += WG_SIZE) {
-        float sum = row_sum[row];
-        if (lse)
-            lse[ROW_OFFSET(lse, row)] = sum == 0.0f ? -INFINITY : row_max[row] * fabs(args.scale) + log(sum);
-        row_sum[row] = sum == 0.0f ? 0.0f : 1.0f / sum;
-    }
+    for (int row = (int)get_local_id(0); row < item.q_count * ROWS_PER_QUERY; row += WG_SIZE)
+        lse[ROW_OFFSET(lse, row)] =
+            row_sum[row] == 0.0f ? -INFINITY : row_max[row] * fabs(args.scale) + log(row_sum[row]);
 }
 
 kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTENTION_PARAMETERS)
 {
     local float_vec q_tile[Q_TILE_DIMS * ROW_VECTORS];
     local float_vec p_tile[BLOCK_KV * ROW_VECTORS];
-    local float_vec lane_part[KEY_LANES * ROW_VECTORS];
+    local float_vec lane_max[KEY_LANES * ROW_VECTORS], lane_sum[KEY_LANES * ROW_VECTORS];
     local float_vec row_max[ROW_VECTORS], row_sum[ROW_VECTORS], row_scale[ROW_VECTORS];
     local int_vec row_pos[ROW_VECTORS];
     local KV_ROW_T k_rows[BLOCK_KV], v_rows[BLOCK_KV];
@@ -414,10 +411,10 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         global const int *slots = ITEM_SLOTS(item);
 
         load_queries(q, item, args, (local float *)q_tile, (local int *)row_pos);
-        for (int w = id; w < ROW_VECTORS; w += WG_SIZE) {
-            row_max[w] = (float_vec)(FIRST_MAX);
-            row_sum[w] = (float_vec)(0.0f);
-        }
+        for (int x = id; x < ROW_VECTORS; x += WG_SIZE)
+            row_max[x] = (float_vec)(FIRST_MAX);
+        for (int x = id; x < KEY_LANES * ROW_VECTORS; x += WG_SIZE)
+            lane_sum[x] = (float_vec)(0.0f);
 #if O_IN_LOCAL
         for (int x = id; x < HEAD_DIM_VO * ROW_VECTORS; x += WG_SIZE)
             o_tile[x] = (float_vec)(0.0f);
@@ -425,6 +422,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         for (int x = 0; x < COL_PASSES * COLS_PER_ITEM * ROW_VECS; x++)
             o_private[x] = (float_vec)(0.0f);
 #endif
+        barrier(CLK_LOCAL_MEM_FENCE);
         for (int block = item.kv_begin; block < kv_end; block += BLOCK_KV) {
             const int keys = min(BLOCK_KV, kv_end - block);
             for (int j = id; j < keys; j += WG_SIZE) {
@@ -436,17 +434,17 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             stage_rows(staged, K_PITCH, HEAD_DIM_QK, k_rows, keys);
             barrier(CLK_LOCAL_MEM_FENCE);
 #endif
-            scores_step(q_tile + row_vec, row_pos + row_vec, k_rows, staged, p_tile + row_vec, lane_part + row_vec,
-                        lane, block, keys, item.q_pos, slack);
+            scores_step(q_tile + row_vec, row_pos + row_vec, k_rows, staged, p_tile + row_vec, lane_max + row_vec, lane,
+                        block, keys, item.q_pos, slack);
             barrier(CLK_LOCAL_MEM_FENCE);
-            max_step(lane_part, row_max, row_scale, log2_scale);
+            max_step(lane_max, row_max, row_scale, log2_scale);
             barrier(CLK_LOCAL_MEM_FENCE);
-            exp_step(p_tile + row_vec, row_max + row_vec, lane_part + row_vec, lane, keys, log2_scale);
+            exp_step(p_tile + row_vec, row_max + row_vec, row_scale + row_vec, lane_sum + row_vec, lane, keys,
+                     log2_scale);
 #if V_IN_LOCAL
             stage_rows(staged, V_PITCH, HEAD_DIM_VO, v_rows, keys);
 #endif
             barrier(CLK_LOCAL_MEM_FENCE);
-            sum_step(lane_part, row_scale, row_sum);
             product_step(p_tile + row_vec, v_rows, staged, row_scale + row_vec, o_tile + row_vec, o_private, lane,
                          keys + slack);
             barrier(CLK_LOCAL_MEM_FENCE);
@@ -459,9 +457,12 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
                     q_tile[(COL_OF(pass, lane) + c * BLOCK_STEP) * ROW_VECTORS + row_vec + w] =
                         o_private[(pass * COLS_PER_ITEM + c) * ROW_VECS + w];
 #endif
-        finish_rows(lse, item, args, (local const float *)row_max, (local float *)row_sum);
         barrier(CLK_LOCAL_MEM_FENCE);
-        store_rows(o, item, args, (local const float *)o_tile, (local const float *)row_sum);
+        sum_rows(lane_sum, row_sum, row_scale);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        store_rows(o, item, args, (local const float *)o_tile, (local const float *)row_scale);
+        if (lse)
+            store_lse(lse, item, args, (local const float *)row_max, (local const float *)row_sum);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }
