@@ -437,13 +437,14 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             scores_step(q_tile + row_vec, row_pos + row_vec, k_rows, staged, p_tile + row_vec, lane_max + row_vec, lane,
                         block, keys, item.q_pos, slack);
             barrier(CLK_LOCAL_MEM_FENCE);
+#if V_IN_LOCAL
+            stage_rows(staged, V_PITCH, HEAD_DIM_VO, v_rows, keys);
+            barrier(CLK_LOCAL_MEM_FENCE);
+#endif
             max_step(lane_max, row_max, row_scale, log2_scale);
             barrier(CLK_LOCAL_MEM_FENCE);
             exp_step(p_tile + row_vec, row_max + row_vec, row_scale + row_vec, lane_sum + row_vec, lane, keys,
                      log2_scale);
-#if V_IN_LOCAL
-            stage_rows(staged, V_PITCH, HEAD_DIM_VO, v_rows, keys);
-#endif
             barrier(CLK_LOCAL_MEM_FENCE);
             product_step(p_tile + row_vec, v_rows, staged, row_scale + row_vec, o_tile + row_vec, o_private, lane,
                          keys + slack);
