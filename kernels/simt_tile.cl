@@ -312,11 +312,13 @@ static inline void product_step(local const float_vec *p_tile, KV_ROWS_T v_rows,
                                 local const float_vec *row_scale, local float_vec *o_tile, float_vec *o_private,
                                 int lane, int keys)
 {
+#if !O_IN_LOCAL // indices of private O must be constants
 #pragma unroll
+#endif
     for (int pass = 0; pass < COL_PASSES; pass++) {
         int column = COL_OF(pass, lane);
         if (column >= HEAD_DIM_VO)
-            break;
+            continue;
         float_vec acc[COLS_PER_ITEM * ROW_VECS];
 #pragma unroll
         for (int c = 0; c < COLS_PER_ITEM; c++) {
@@ -452,11 +454,17 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         }
 #if !O_IN_LOCAL
 #pragma unroll
-        for (int pass = 0; pass < COL_PASSES; pass++)
-            for (int c = 0; c < COLS_PER_ITEM && COL_OF(pass, lane) < HEAD_DIM_VO; c++)
-                for (int w = 0; w < ROW_VECS; w++)
-                    q_tile[(COL_OF(pass, lane) + c * BLOCK_STEP) * ROW_VECTORS + row_vec + w] =
-                        o_private[(pass * COLS_PER_ITEM + c) * ROW_VECS + w];
+        for (int pass = 0; pass < COL_PASSES; pass++) {
+            if (COL_OF(pass, lane) < HEAD_DIM_VO) {
+#pragma unroll
+                for (int c = 0; c < COLS_PER_ITEM; c++) {
+#pragma unroll
+                    for (int w = 0; w < ROW_VECS; w++)
+                        q_tile[(COL_OF(pass, lane) + c * BLOCK_STEP) * ROW_VECTORS + row_vec + w] =
+                            o_private[(pass * COLS_PER_ITEM + c) * ROW_VECS + w];
+                }
+            }
+        }
 #endif
         barrier(CLK_LOCAL_MEM_FENCE);
         sum_rows(lane_sum, row_sum, row_scale);
