@@ -43,13 +43,13 @@ typedef float float_vec;
 typedef int int_vec;
 #define AS_FLOAT_VEC as_float
 #define AS_INT_VEC as_int
-#define CONVERT_INT_VEC convert_int
+#define CONVERT_FLOAT_VEC convert_float
 #else
 typedef PASTE(float, VEC) float_vec;
 typedef PASTE(int, VEC) int_vec;
 #define AS_FLOAT_VEC PASTE(as_float, VEC)
 #define AS_INT_VEC PASTE(as_int, VEC)
-#define CONVERT_INT_VEC PASTE(convert_int, VEC)
+#define CONVERT_FLOAT_VEC PASTE(convert_float, VEC)
 #endif
 
 #define ROW_VECTORS (BLOCK_Q / VEC)
@@ -102,6 +102,12 @@ typedef KV_ROW_T VALUE_PTR;
 #define LOAD_VALUE(pointer) LOAD_KV(pointer)
 #endif
 
+#if O_TYPE == 1
+#define STORE_O8(value, pointer) vstore8(value, 0, pointer)
+#else
+#error "simt_tile stores fp32 only"
+#endif
+
 // An element of a work-item's part of O.
 #if O_IN_LOCAL
 #define O_BLOCK(o_tile, o_private, pass, column, c, w) ((o_tile)[((column) + (c)*BLOCK_STEP) * ROW_VECTORS + (w)])
@@ -118,33 +124,45 @@ typedef KV_ROW_T VALUE_PTR;
 static inline float_vec exp2_vec(float_vec x)
 {
     x = max(x, (float_vec)(-127.0f));
-    float_vec n = rint(x);
-    float_vec f = x - n;
+    // rint(x) from the low bits of x + 1.5 * 2^23: rint itself is a long sequence on some devices.
+    int_vec n = AS_INT_VEC(x + (float_vec)(12582912.0f)) - AS_INT_VEC((float_vec)(12582912.0f));
+    float_vec f = x - CONVERT_FLOAT_VEC(n);
     float_vec p = fma(f, (float_vec)(1.5453163e-4f), (float_vec)(1.3390863e-3f));
     p = fma(p, f, (float_vec)(9.6180830e-3f));
     p = fma(p, f, (float_vec)(5.5503570e-2f));
     p = fma(p, f, (float_vec)(2.4022651e-1f));
     p = fma(p, f, (float_vec)(6.9314718e-1f));
     p = fma(p, f, (float_vec)(1.0f));
-    return AS_FLOAT_VEC(AS_INT_VEC(p) + (CONVERT_INT_VEC(n) << 23));
+    return AS_FLOAT_VEC(AS_INT_VEC(p) + (n << 23));
 }
 
-// Q^T of the item's rows, with zeros below them; the position of each row.
+// Row of the tile in q, o (tensor) or lse.
+#define ROW_OFFSET(tensor, row)                                                                  \
+    (args.tensor##_offset + (item.q_row + (row) / ROWS_PER_QUERY) * args.tensor##_stride_token + \
+     (item.head + (row) % ROWS_PER_QUERY) * args.tensor##_stride_head)
+
+// Q^T of the item's rows, with copies of the last in the rows below, and the position of each row. Four rows by eight
+// dims at a time: rows are read and the tile is written in vectors.
 static inline void load_queries(global const Q_T *q, const struct attention_item item, const struct attention_args args,
-                                local float *q_tile, local int *row_pos, float sign)
+                                local float *q_tile, local int *row_pos)
 {
-    int rows = item.q_count * ROWS_PER_QUERY;
-    for (int i = (int)get_local_id(0); i < BLOCK_Q * (HEAD_DIM_QK / 8); i += WG_SIZE) {
-        int row = i / (HEAD_DIM_QK / 8), x = i % (HEAD_DIM_QK / 8) * 8;
-        float values[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
-        if (row < rows)
-            vstore8(LOAD_Q8(q + args.q_offset + (item.q_row + row / ROWS_PER_QUERY) * args.q_stride_token +
-                            (item.head + row % ROWS_PER_QUERY) * args.q_stride_head + x) *
-                        sign,
-                    0, values);
-#pragma unroll
-        for (int u = 0; u < 8; u++)
-            q_tile[(x + u) * BLOCK_Q + row] = values[u];
+    const float sign = args.scale < 0.0f ? -1.0f : 1.0f; // scores are compared before the scale
+    const int last = item.q_count * ROWS_PER_QUERY - 1;
+    for (int i = (int)get_local_id(0); i < BLOCK_Q / 4 * (HEAD_DIM_QK / 8); i += WG_SIZE) {
+        int row = i / (HEAD_DIM_QK / 8) * 4, x = i % (HEAD_DIM_QK / 8) * 8;
+        float8 a = LOAD_Q8(q + ROW_OFFSET(q, min(row, last)) + x) * sign;
+        float8 b = LOAD_Q8(q + ROW_OFFSET(q, min(row + 1, last)) + x) * sign;
+        float8 c = LOAD_Q8(q + ROW_OFFSET(q, min(row + 2, last)) + x) * sign;
+        float8 d = LOAD_Q8(q + ROW_OFFSET(q, min(row + 3, last)) + x) * sign;
+        local float *out = q_tile + x * BLOCK_Q + row;
+        vstore4((float4)(a.s0, b.s0, c.s0, d.s0), 0, out);
+        vstore4((float4)(a.s1, b.s1, c.s1, d.s1), 0, out + BLOCK_Q);
+        vstore4((float4)(a.s2, b.s2, c.s2, d.s2), 0, out + 2 * BLOCK_Q);
+        vstore4((float4)(a.s3, b.s3, c.s3, d.s3), 0, out + 3 * BLOCK_Q);
+        vstore4((float4)(a.s4, b.s4, c.s4, d.s4), 0, out + 4 * BLOCK_Q);
+        vstore4((float4)(a.s5, b.s5, c.s5, d.s5), 0, out + 5 * BLOCK_Q);
+        vstore4((float4)(a.s6, b.s6, c.s6, d.s6), 0, out + 6 * BLOCK_Q);
+        vstore4((float4)(a.s7, b.s7, c.s7, d.s7), 0, out + 7 * BLOCK_Q);
     }
     for (int row = (int)get_local_id(0); row < BLOCK_Q; row += WG_SIZE)
         row_pos[row] = item.q_pos + row / ROWS_PER_QUERY;
@@ -237,14 +255,16 @@ static inline void max_step(local const float_vec *lane_max, local float_vec *ro
     }
 }
 
-// Step 3: exponentials in place of the lane's scores, and their sum.
-static inline void exp_step(local float_vec *p_tile, local const float_vec *row_max, local float_vec *lane_sum,
-                            int lane, int keys, float log2_scale)
+// Step 3: exponentials in place of the lane's scores, and the lane's running sum of them.
+static inline void exp_step(local float_vec *p_tile, local const float_vec *row_max, local const float_vec *row_scale,
+                            local float_vec *lane_sum, int lane, int keys, float log2_scale)
 {
+    if (lane >= KEY_LANES)
+        return;
     float_vec sum[ROW_VECS], top[ROW_VECS];
 #pragma unroll
     for (int w = 0; w < ROW_VECS; w++) {
-        sum[w] = (float_vec)(0.0f);
+        sum[w] = lane_sum[lane * ROW_VECTORS + w] * row_scale[w];
         top[w] = row_max[w];
     }
     for (int pass = 0; pass < KEY_PASSES; pass++) {
@@ -262,22 +282,9 @@ static inline void exp_step(local float_vec *p_tile, local const float_vec *row_
             }
         }
     }
-    if (lane < KEY_LANES) {
 #pragma unroll
-        for (int w = 0; w < ROW_VECS; w++)
-            lane_sum[lane * ROW_VECTORS + w] = sum[w];
-    }
-}
-
-// Step 4, for the rows: their running sum.
-static inline void sum_step(local const float_vec *lane_sum, local const float_vec *row_scale, local float_vec *row_sum)
-{
-    for (int i = (int)get_local_id(0); i < ROW_VECTORS; i += WG_SIZE) {
-        float_vec sum = row_sum[i] * row_scale[i];
-        for (int lane = 0; lane < KEY_LANES; lane++)
-            sum += lane_sum[lane * ROW_VECTORS + i];
-        row_sum[i] = sum;
-    }
+    for (int w = 0; w < ROW_VECS; w++)
+        lane_sum[lane * ROW_VECTORS + w] = sum[w];
 }
 
 // Step 4: adds P V of the block to a register block of O: acc[column * ROW_VECS + vector].
@@ -305,11 +312,13 @@ static inline void product_step(local const float_vec *p_tile, KV_ROWS_T v_rows,
                                 local const float_vec *row_scale, local float_vec *o_tile, float_vec *o_private,
                                 int lane, int keys)
 {
+#if !O_IN_LOCAL // indices of private O must be constants
 #pragma unroll
+#endif
     for (int pass = 0; pass < COL_PASSES; pass++) {
         int column = COL_OF(pass, lane);
         if (column >= HEAD_DIM_VO)
-            break;
+            continue;
         float_vec acc[COLS_PER_ITEM * ROW_VECS];
 #pragma unroll
         for (int c = 0; c < COLS_PER_ITEM; c++) {
@@ -327,24 +336,46 @@ static inline void product_step(local const float_vec *p_tile, KV_ROWS_T v_rows,
     }
 }
 
-// O and lse of the item's rows.
-static inline void store_rows(global O_T *o, global float *lse, const struct attention_item item,
-                              const struct attention_args args, local const float *o_tile, local const float *row_max,
-                              local const float *row_sum)
+// The rows' sums over all lanes, and their inverses; 0 for a row without keys.
+static inline void sum_rows(local const float_vec *lane_sum, local float_vec *row_sum, local float_vec *inverse)
 {
-    int rows = item.q_count * ROWS_PER_QUERY;
-    for (int i = (int)get_local_id(0); i < rows * (HEAD_DIM_VO / 8); i += WG_SIZE) {
-        int row = i / (HEAD_DIM_VO / 8), x = i % (HEAD_DIM_VO / 8) * 8;
-        float inverse = row_sum[row] == 0.0f ? 0.0f : 1.0f / row_sum[row];
-        global O_T *output = o + args.o_offset + (item.q_row + row / ROWS_PER_QUERY) * args.o_stride_token +
-                             (item.head + row % ROWS_PER_QUERY) * args.o_stride_head + x;
-#pragma unroll
-        for (int u = 0; u < 8; u++)
-            STORE_O(o_tile[(x + u) * BLOCK_Q + row] * inverse, output + u);
+    for (int i = (int)get_local_id(0); i < ROW_VECTORS; i += WG_SIZE) {
+        float_vec sum = (float_vec)(0.0f);
+        for (int lane = 0; lane < KEY_LANES; lane++)
+            sum += lane_sum[lane * ROW_VECTORS + i];
+        row_sum[i] = sum;
+        inverse[i] = sum == (float_vec)(0.0f) ? (float_vec)(0.0f) : (float_vec)(1.0f) / sum;
     }
-    for (int row = (int)get_local_id(0); lse && row < rows; row += WG_SIZE)
-        lse[args.lse_offset + (item.q_row + row / ROWS_PER_QUERY) * args.lse_stride_token +
-            (item.head + row % ROWS_PER_QUERY) * args.lse_stride_head] =
+}
+
+// O of the item's rows, four rows by eight columns at a time as in load_queries.
+static inline void store_rows(global O_T *o, const struct attention_item item, const struct attention_args args,
+                              local const float *o_tile, local const float *inverse)
+{
+    const int rows = item.q_count * ROWS_PER_QUERY;
+    for (int i = (int)get_local_id(0); i < (rows + 3) / 4 * (HEAD_DIM_VO / 8); i += WG_SIZE) {
+        int row = i / (HEAD_DIM_VO / 8) * 4, x = i % (HEAD_DIM_VO / 8) * 8;
+        float4 scale = vload4(0, inverse + row);
+        local const float *in = o_tile + x * BLOCK_Q + row;
+        float4 a = vload4(0, in) * scale, b = vload4(0, in + BLOCK_Q) * scale;
+        float4 c = vload4(0, in + 2 * BLOCK_Q) * scale, d = vload4(0, in + 3 * BLOCK_Q) * scale;
+        float4 e = vload4(0, in + 4 * BLOCK_Q) * scale, f = vload4(0, in + 5 * BLOCK_Q) * scale;
+        float4 g = vload4(0, in + 6 * BLOCK_Q) * scale, h = vload4(0, in + 7 * BLOCK_Q) * scale;
+        STORE_O8((float8)(a.x, b.x, c.x, d.x, e.x, f.x, g.x, h.x), o + ROW_OFFSET(o, row) + x);
+        if (row + 1 < rows)
+            STORE_O8((float8)(a.y, b.y, c.y, d.y, e.y, f.y, g.y, h.y), o + ROW_OFFSET(o, row + 1) + x);
+        if (row + 2 < rows)
+            STORE_O8((float8)(a.z, b.z, c.z, d.z, e.z, f.z, g.z, h.z), o + ROW_OFFSET(o, row + 2) + x);
+        if (row + 3 < rows)
+            STORE_O8((float8)(a.w, b.w, c.w, d.w, e.w, f.w, g.w, h.w), o + ROW_OFFSET(o, row + 3) + x);
+    }
+}
+
+static inline void store_lse(global float *lse, const struct attention_item item, const struct attention_args args,
+                             local const float *row_max, local const float *row_sum)
+{
+    for (int row = (int)get_local_id(0); row < item.q_count * ROWS_PER_QUERY; row += WG_SIZE)
+        lse[ROW_OFFSET(lse, row)] =
             row_sum[row] == 0.0f ? -INFINITY : row_max[row] * fabs(args.scale) + log(row_sum[row]);
 }
 
@@ -352,7 +383,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
 {
     local float_vec q_tile[Q_TILE_DIMS * ROW_VECTORS];
     local float_vec p_tile[BLOCK_KV * ROW_VECTORS];
-    local float_vec lane_part[KEY_LANES * ROW_VECTORS];
+    local float_vec lane_max[KEY_LANES * ROW_VECTORS], lane_sum[KEY_LANES * ROW_VECTORS];
     local float_vec row_max[ROW_VECTORS], row_sum[ROW_VECTORS], row_scale[ROW_VECTORS];
     local int_vec row_pos[ROW_VECTORS];
     local KV_ROW_T k_rows[BLOCK_KV], v_rows[BLOCK_KV];
@@ -381,11 +412,11 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         const int kv_end = CAUSAL ? min(item.kv_end, item.q_pos + item.q_count) : item.kv_end;
         global const int *slots = ITEM_SLOTS(item);
 
-        load_queries(q, item, args, (local float *)q_tile, (local int *)row_pos, args.scale < 0.0f ? -1.0f : 1.0f);
-        for (int w = id; w < ROW_VECTORS; w += WG_SIZE) {
-            row_max[w] = (float_vec)(FIRST_MAX);
-            row_sum[w] = (float_vec)(0.0f);
-        }
+        load_queries(q, item, args, (local float *)q_tile, (local int *)row_pos);
+        for (int x = id; x < ROW_VECTORS; x += WG_SIZE)
+            row_max[x] = (float_vec)(FIRST_MAX);
+        for (int x = id; x < KEY_LANES * ROW_VECTORS; x += WG_SIZE)
+            lane_sum[x] = (float_vec)(0.0f);
 #if O_IN_LOCAL
         for (int x = id; x < HEAD_DIM_VO * ROW_VECTORS; x += WG_SIZE)
             o_tile[x] = (float_vec)(0.0f);
@@ -393,6 +424,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         for (int x = 0; x < COL_PASSES * COLS_PER_ITEM * ROW_VECS; x++)
             o_private[x] = (float_vec)(0.0f);
 #endif
+        barrier(CLK_LOCAL_MEM_FENCE);
         for (int block = item.kv_begin; block < kv_end; block += BLOCK_KV) {
             const int keys = min(BLOCK_KV, kv_end - block);
             for (int j = id; j < keys; j += WG_SIZE) {
@@ -404,32 +436,42 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             stage_rows(staged, K_PITCH, HEAD_DIM_QK, k_rows, keys);
             barrier(CLK_LOCAL_MEM_FENCE);
 #endif
-            scores_step(q_tile + row_vec, row_pos + row_vec, k_rows, staged, p_tile + row_vec, lane_part + row_vec,
-                        lane, block, keys, item.q_pos, slack);
+            scores_step(q_tile + row_vec, row_pos + row_vec, k_rows, staged, p_tile + row_vec, lane_max + row_vec, lane,
+                        block, keys, item.q_pos, slack);
             barrier(CLK_LOCAL_MEM_FENCE);
-            max_step(lane_part, row_max, row_scale, log2_scale);
-            barrier(CLK_LOCAL_MEM_FENCE);
-            exp_step(p_tile + row_vec, row_max + row_vec, lane_part + row_vec, lane, keys, log2_scale);
 #if V_IN_LOCAL
             stage_rows(staged, V_PITCH, HEAD_DIM_VO, v_rows, keys);
-#endif
             barrier(CLK_LOCAL_MEM_FENCE);
-            sum_step(lane_part, row_scale, row_sum);
+#endif
+            max_step(lane_max, row_max, row_scale, log2_scale);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            exp_step(p_tile + row_vec, row_max + row_vec, row_scale + row_vec, lane_sum + row_vec, lane, keys,
+                     log2_scale);
+            barrier(CLK_LOCAL_MEM_FENCE);
             product_step(p_tile + row_vec, v_rows, staged, row_scale + row_vec, o_tile + row_vec, o_private, lane,
                          keys + slack);
             barrier(CLK_LOCAL_MEM_FENCE);
         }
 #if !O_IN_LOCAL
 #pragma unroll
-        for (int pass = 0; pass < COL_PASSES; pass++)
-            for (int c = 0; c < COLS_PER_ITEM && COL_OF(pass, lane) < HEAD_DIM_VO; c++)
-                for (int w = 0; w < ROW_VECS; w++)
-                    q_tile[(COL_OF(pass, lane) + c * BLOCK_STEP) * ROW_VECTORS + row_vec + w] =
-                        o_private[(pass * COLS_PER_ITEM + c) * ROW_VECS + w];
+        for (int pass = 0; pass < COL_PASSES; pass++) {
+            if (COL_OF(pass, lane) < HEAD_DIM_VO) {
+#pragma unroll
+                for (int c = 0; c < COLS_PER_ITEM; c++) {
+#pragma unroll
+                    for (int w = 0; w < ROW_VECS; w++)
+                        q_tile[(COL_OF(pass, lane) + c * BLOCK_STEP) * ROW_VECTORS + row_vec + w] =
+                            o_private[(pass * COLS_PER_ITEM + c) * ROW_VECS + w];
+                }
+            }
+        }
 #endif
         barrier(CLK_LOCAL_MEM_FENCE);
-        store_rows(o, lse, item, args, (local const float *)o_tile, (local const float *)row_max,
-                   (local const float *)row_sum);
+        sum_rows(lane_sum, row_sum, row_scale);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        store_rows(o, item, args, (local const float *)o_tile, (local const float *)row_scale);
+        if (lse)
+            store_lse(lse, item, args, (local const float *)row_max, (local const float *)row_sum);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }
