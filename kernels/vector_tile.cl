@@ -15,7 +15,7 @@
 #include "attention.clh"
 
 #if !defined(VEC) || !defined(VECTORS) || !defined(BLOCK_Q) || !defined(BLOCK_KV) || !defined(KEYS_PER_STEP) || \
-    !defined(DIMS_PER_STEP) || !defined(PACK_K) || !defined(PACK_V) || !defined(PACK_GQA)
+    !defined(DIMS_PER_STEP) || !defined(PACK_K) || !defined(PREFETCH) || !defined(PACK_V) || !defined(PACK_GQA)
 #error "a parameter of vector_tile is missing: see vector_tile.def"
 #endif
 
@@ -148,6 +148,16 @@ INLINE void store_strip(const vfloat *o_tile, const vfloat *row_sum, int first_r
     }
 }
 
+// Asks for the cache lines of a row. pocl's prefetch() is empty; its compiler's builtin takes no global pointer.
+#if defined(__x86_64__) || defined(__aarch64__)
+#define PREFETCH_LINE(pointer) __builtin_prefetch((const void *)(ulong)(pointer), 0, 2)
+#else
+#define PREFETCH_LINE(pointer) prefetch(pointer, 1)
+#endif
+#define PREFETCH_ROW(row, dim)                                                                                         \
+    for (int line_x = 0; line_x < (dim); line_x += 64 / (int)sizeof(KV_T))                                             \
+    PREFETCH_LINE((row) + line_x)
+
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_PARAMETERS)
 {
     vfloat q_tile[STRIPS * HEAD_DIM_QK * VECTORS], o_tile[STRIPS * HEAD_DIM_VO * VECTORS], p_tile[BLOCK_KV * VECTORS];
@@ -196,6 +206,14 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
 #endif
             }
             for (int strip = 0; strip < strips; strip++) {
+#if PREFETCH
+                // The next tile's rows, each strip a share: they are pages apart, which hardware does not foresee.
+                int share_end = min(tile + BLOCK_KV + (strip + 1) * BLOCK_KV / strips, item.kv_end);
+                for (int position = tile + BLOCK_KV + strip * BLOCK_KV / strips; position < share_end; position++) {
+                    PREFETCH_ROW(KV_ROW(k, item, slots, position, kv_head), HEAD_DIM_QK);
+                    PREFETCH_ROW(KV_ROW(v, item, slots, position, kv_head), HEAD_DIM_VO);
+                }
+#endif
                 // Last position that a row may see, and the lowest and highest of these in the strip.
                 vint limit[VECTORS];
                 int first_query = ROW_QUERY(strip * STRIP_ROWS),
