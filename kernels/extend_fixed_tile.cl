@@ -29,7 +29,7 @@
 
 // Scores, softmax and output of one tile of keys: its first at position tile_begin, tile_keys of them. Row 0 of the tile
 // stands at position q_pos. Begins and ends with the key and value tiles in use. Inlined by force: pocl 3.1
-// leaves a function with barriers that is called twice out of line, and its barriers then do not hold.
+// leaves a function with barriers that is called twice out of line, and its results are wrong.
 static __attribute__((always_inline)) void attend_tile(local const float *q_tile, local const float *k_tile,
                                                        local const float *v_tile, local float *p_tile,
                                                        local float *row_max, local float *row_sum,

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Vector tile: one work-item computes BLOCK_Q rows of the output with explicit vectors across rows, so that the softmax needs no
-// horizontal reduction and K and V are read in their natural layout, one element broadcast to all lanes. Online softmax after
-// Dao et al., FlashAttention (2022, arXiv:2205.14135).
+// Vector tile: one work-item computes BLOCK_Q rows of the output with explicit vectors across rows, so that the softmax
+// needs no horizontal reduction and K and V are read in their natural layout, one element broadcast to all lanes.
+// Online softmax after Dao et al., FlashAttention (2022, arXiv:2205.14135).
 //
-//   row r of a tile    query r of head ITEM_HEAD; with PACK_GQA query r / GROUP_SIZE of head ITEM_HEAD + r % GROUP_SIZE
-//   q_tile [dim][row]  Q transposed, times scale * log2(e)
-//   p_tile [key][row]  scores, then weights, of BLOCK_KV keys: KEYS_PER_STEP keys x BLOCK_Q rows are accumulated in registers
-//   o_tile [dim][row]  output: DIMS_PER_STEP dims x BLOCK_Q rows are accumulated in registers over the tile's keys
+//   row r of an item          query r of head ITEM_HEAD; with PACK_GQA query r / GROUP_SIZE of head ITEM_HEAD + r %
+//   GROUP_SIZE strip                     STRIP_ROWS = VEC * VECTORS rows, which are computed together; an item's strips
+//   share its tiles of keys q_tile [strip][dim][row]  Q transposed, times scale p_tile [key][row]         of
+//   one strip: scores, then weights, of BLOCK_KV keys; KEYS_PER_STEP keys are accumulated in registers o_tile
+//   [strip][dim][row]  output: DIMS_PER_STEP dims of a strip are accumulated in registers over the tile's keys
 //
 // A tile's keys may lie partly in the cache and partly in the new part: rows are found through pointers, or copied
 // (PACK_K, PACK_V) where their stride would have them share the sets of a cache.
 #include "attention.clh"
 
-#if !defined(VEC) || !defined(BLOCK_Q) || !defined(BLOCK_KV) || !defined(KEYS_PER_STEP) || !defined(DIMS_PER_STEP) ||      \
-    !defined(PACK_K) || !defined(PACK_V) || !defined(PACK_GQA)
+#if !defined(VEC) || !defined(VECTORS) || !defined(BLOCK_Q) || !defined(BLOCK_KV) || !defined(KEYS_PER_STEP) || \
+    !defined(DIMS_PER_STEP) || !defined(PACK_K) || !defined(PREFETCH) || !defined(PACK_V) || !defined(PACK_GQA)
 #error "a parameter of vector_tile is missing: see vector_tile.def"
 #endif
 
 #include "vector.clh"
 
-#define VECTORS (BLOCK_Q / VEC)
+#define STRIP_ROWS (VEC * VECTORS)
+#define STRIPS (BLOCK_Q / STRIP_ROWS)
 #if PACK_GQA
 #define ROW_QUERY(r) ((r) / GROUP_SIZE)
 #define ROW_HEAD(r) ((r) % GROUP_SIZE)
@@ -47,7 +49,8 @@ typedef global const KV_T *value_row;
 #define LOAD_VALUE(pointer) LOAD_KV(pointer)
 #endif
 
-// p_tile = scores of tile_keys keys, the first at position tile_begin; a row's keys after its limit are masked. Raises row_max.
+// p_tile = scores of tile_keys keys, the first at position tile_begin; a row's keys after its limit are masked. Raises
+// row_max.
 INLINE void compute_scores(const vfloat *q_tile, const key_row *rows, int tile_begin, int tile_keys, const vint *limit,
                            int lowest_limit, vfloat *p_tile, vfloat *row_max)
 {
@@ -71,8 +74,8 @@ INLINE void compute_scores(const vfloat *q_tile, const key_row *rows, int tile_b
             for (int i = 0; i < KEYS_PER_STEP; i++)
 #pragma unroll
                 for (int w = 0; w < VECTORS; w++)
-                    score[i * VECTORS + w] = select(score[i * VECTORS + w], (vfloat)MASKED_SCORE,
-                                                    (vint)(tile_begin + n + i) > limit[w]);
+                    score[i * VECTORS + w] =
+                        select(score[i * VECTORS + w], (vfloat)MASKED_SCORE, (vint)(tile_begin + n + i) > limit[w]);
         }
 #pragma unroll
         for (int i = 0; i < KEYS_PER_STEP * VECTORS; i++) {
@@ -88,7 +91,7 @@ INLINE void compute_weights(int tile_keys, const vfloat *row_max, vfloat *p_tile
     for (int n = 0; n < tile_keys; n++) {
 #pragma unroll
         for (int w = 0; w < VECTORS; w++) {
-            vfloat p = vector_exp2(p_tile[n * VECTORS + w] - row_max[w]);
+            vfloat p = vector_exp(p_tile[n * VECTORS + w] - row_max[w]);
             p_tile[n * VECTORS + w] = p;
             row_sum[w] += p;
         }
@@ -119,9 +122,46 @@ INLINE void accumulate_output(const vfloat *p_tile, const value_row *rows, int t
     }
 }
 
+// q_tile of the rows first_row .. first_row + STRIP_ROWS - 1; zeros from the item's end on.
+INLINE void load_strip(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, float factor, int first_row,
+                       int rows, vfloat *q_tile)
+{
+    float *scalar = (float *)q_tile;
+    for (int r = 0; r < STRIP_ROWS; r++) {
+        int row = first_row + r;
+        global const Q_T *source = query + ROW_QUERY(row) * stride_token + ROW_HEAD(row) * stride_head;
+        for (int x = 0; x < HEAD_DIM_QK; x++)
+            scalar[x * STRIP_ROWS + r] = row < rows ? LOAD_Q(source + x) * factor : 0.0f;
+    }
+}
+
+INLINE void store_strip(const vfloat *o_tile, const vfloat *row_sum, int first_row, int rows, global O_T *output,
+                        abi_i64 stride_token, abi_i64 stride_head)
+{
+    const float *scalar = (const float *)o_tile, *sum = (const float *)row_sum;
+    for (int r = 0; r < STRIP_ROWS && first_row + r < rows; r++) {
+        int row = first_row + r;
+        float inverse = sum[r] == 0.0f ? 0.0f : 1.0f / sum[r]; // no key: a row of zeros
+        global O_T *target = output + ROW_QUERY(row) * stride_token + ROW_HEAD(row) * stride_head;
+        for (int x = 0; x < HEAD_DIM_VO; x++)
+            STORE_O(scalar[x * STRIP_ROWS + r] * inverse, target + x);
+    }
+}
+
+// Asks for the cache lines of a row. pocl's prefetch() is empty; its compiler's builtin takes no global pointer.
+#if defined(__x86_64__) || defined(__aarch64__)
+#define PREFETCH_LINE(pointer) __builtin_prefetch((const void *)(ulong)(pointer), 0, 2)
+#else
+#define PREFETCH_LINE(pointer) prefetch(pointer, 1)
+#endif
+#define PREFETCH_ROW(row, dim)                                                                                         \
+    for (int line_x = 0; line_x < (dim); line_x += 64 / (int)sizeof(KV_T))                                             \
+    PREFETCH_LINE((row) + line_x)
+
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_PARAMETERS)
 {
-    vfloat q_tile[HEAD_DIM_QK * VECTORS], p_tile[BLOCK_KV * VECTORS], o_tile[HEAD_DIM_VO * VECTORS];
+    vfloat q_tile[STRIPS * HEAD_DIM_QK * VECTORS], o_tile[STRIPS * HEAD_DIM_VO * VECTORS], p_tile[BLOCK_KV * VECTORS];
+    vfloat item_max[STRIPS * VECTORS], item_sum[STRIPS * VECTORS];
     key_row k_rows[BLOCK_KV];
     value_row v_rows[BLOCK_KV];
     int end = schedule_end_item(schedule, args.segment);
@@ -129,29 +169,19 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
          index += args.num_groups) {
         struct attention_item item = load_item(schedule, index);
         int kv_head = item.head / GROUP_SIZE, rows = ITEM_ROWS(item);
+        int strips = (rows + STRIP_ROWS - 1) / STRIP_ROWS;
         global const int *slots = ITEM_SLOTS(item);
+        global const Q_T *query = q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head;
+        global O_T *output = o + args.o_offset + item.q_row * args.o_stride_token + item.head * args.o_stride_head;
 
-        float *q_scalar = (float *)q_tile;
-        for (int r = 0; r < BLOCK_Q; r++) {
-            global const Q_T *query = q + args.q_offset + (item.q_row + ROW_QUERY(r)) * args.q_stride_token +
-                                      (item.head + ROW_HEAD(r)) * args.q_stride_head;
-            for (int x = 0; x < HEAD_DIM_QK; x++)
-                q_scalar[x * BLOCK_Q + r] = r < rows ? LOAD_Q(query + x) * (args.scale * LOG2_E) : 0.0f;
-        }
-        for (int i = 0; i < HEAD_DIM_VO * VECTORS; i++)
+        for (int strip = 0; strip < strips; strip++)
+            load_strip(query, args.q_stride_token, args.q_stride_head, args.scale, strip * STRIP_ROWS, rows,
+                       q_tile + strip * HEAD_DIM_QK * VECTORS);
+        for (int i = 0; i < strips * HEAD_DIM_VO * VECTORS; i++)
             o_tile[i] = 0.0f;
-
-        // Last position that a row may see.
-        vint limit[VECTORS];
-        vfloat row_max[VECTORS], row_sum[VECTORS];
-        int lowest_limit = CAUSAL ? min(item.q_pos, item.kv_end - 1) : item.kv_end - 1;
-#pragma unroll
-        for (int w = 0; w < VECTORS; w++) {
-            limit[w] = (vint)(item.kv_end - 1);
-            if (CAUSAL)
-                limit[w] = min(limit[w], item.q_pos + ROW_QUERY(w * VEC + LANES));
-            row_max[w] = INITIAL_MAX;
-            row_sum[w] = 0.0f;
+        for (int i = 0; i < strips * VECTORS; i++) {
+            item_max[i] = INITIAL_MAX;
+            item_sum[i] = 0.0f;
         }
 
         for (int tile = item.kv_begin; tile < item.kv_end; tile += BLOCK_KV) {
@@ -175,30 +205,58 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
                 v_rows[n] = value;
 #endif
             }
-            vfloat correction[VECTORS];
+            for (int strip = 0; strip < strips; strip++) {
+#if PREFETCH
+                // The next tile's rows, each strip a share: they are pages apart, which hardware does not foresee.
+                int share_end = min(tile + BLOCK_KV + (strip + 1) * BLOCK_KV / strips, item.kv_end);
+                for (int position = tile + BLOCK_KV + strip * BLOCK_KV / strips; position < share_end; position++) {
+                    PREFETCH_ROW(KV_ROW(k, item, slots, position, kv_head), HEAD_DIM_QK);
+                    PREFETCH_ROW(KV_ROW(v, item, slots, position, kv_head), HEAD_DIM_VO);
+                }
+#endif
+                // Last position that a row may see, and the lowest and highest of these in the strip.
+                vint limit[VECTORS];
+                int first_query = ROW_QUERY(strip * STRIP_ROWS),
+                    last_query = ROW_QUERY(min((strip + 1) * STRIP_ROWS, rows) - 1);
+                int lowest = CAUSAL ? min(item.q_pos + first_query, item.kv_end - 1) : item.kv_end - 1;
+                int highest = CAUSAL ? min(item.q_pos + last_query, item.kv_end - 1) : item.kv_end - 1;
+                int strip_keys = min(tile_keys, highest + 1 - tile);
+                if (strip_keys <= 0)
+                    continue;
+                vfloat row_max[VECTORS], row_sum[VECTORS], correction[VECTORS];
 #pragma unroll
-            for (int w = 0; w < VECTORS; w++)
-                correction[w] = row_max[w];
-            compute_scores(q_tile, k_rows, tile, tile_keys, limit, lowest_limit, p_tile, row_max);
+                for (int w = 0; w < VECTORS; w++) {
+                    limit[w] = (vint)(item.kv_end - 1);
+                    if (CAUSAL)
+                        limit[w] = min(limit[w], item.q_pos + ROW_QUERY(strip * STRIP_ROWS + w * VEC + LANES));
+                    correction[w] = row_max[w] = item_max[strip * VECTORS + w];
+                }
+                compute_scores(q_tile + strip * HEAD_DIM_QK * VECTORS, k_rows, tile, strip_keys, limit, lowest, p_tile,
+                               row_max);
 #pragma unroll
-            for (int w = 0; w < VECTORS; w++) {
-                correction[w] = vector_exp2(correction[w] - row_max[w]);
-                row_sum[w] *= correction[w];
+                for (int w = 0; w < VECTORS; w++) {
+                    correction[w] = vector_exp(correction[w] - row_max[w]);
+                    row_sum[w] = item_sum[strip * VECTORS + w] * correction[w];
+                }
+                compute_weights(strip_keys, row_max, p_tile, row_sum);
+#pragma unroll
+                for (int w = 0; w < VECTORS; w++) {
+                    item_max[strip * VECTORS + w] = row_max[w];
+                    item_sum[strip * VECTORS + w] = row_sum[w];
+                }
+                accumulate_output(p_tile, v_rows, strip_keys, correction, o_tile + strip * HEAD_DIM_VO * VECTORS);
             }
-            compute_weights(tile_keys, row_max, p_tile, row_sum);
-            accumulate_output(p_tile, v_rows, tile_keys, correction, o_tile);
         }
 
-        float *sums = (float *)row_sum, *maxima = (float *)row_max, *o_scalar = (float *)o_tile;
-        for (int r = 0; r < rows; r++) {
-            long row = item.q_row + ROW_QUERY(r), head = item.head + ROW_HEAD(r);
-            float inverse = sums[r] == 0.0f ? 0.0f : 1.0f / sums[r]; // no key: a row of zeros
-            global O_T *output = o + args.o_offset + row * args.o_stride_token + head * args.o_stride_head;
-            for (int x = 0; x < HEAD_DIM_VO; x++)
-                STORE_O(o_scalar[x * BLOCK_Q + r] * inverse, output + x);
-            if (lse)
-                lse[args.lse_offset + row * args.lse_stride_token + head * args.lse_stride_head] =
-                    sums[r] == 0.0f ? -INFINITY : LN_2 * (maxima[r] + log2(sums[r]));
+        for (int strip = 0; strip < strips; strip++)
+            store_strip(o_tile + strip * HEAD_DIM_VO * VECTORS, item_sum + strip * VECTORS, strip * STRIP_ROWS, rows,
+                        output, args.o_stride_token, args.o_stride_head);
+        if (lse) {
+            const float *sum = (const float *)item_sum, *maximum = (const float *)item_max;
+            for (int r = 0; r < rows; r++)
+                lse[args.lse_offset + (item.q_row + ROW_QUERY(r)) * args.lse_stride_token +
+                    (item.head + ROW_HEAD(r)) * args.lse_stride_head] =
+                    sum[r] == 0.0f ? -INFINITY : maximum[r] + log(sum[r]);
         }
     }
 }
