@@ -12,7 +12,7 @@
 #define SOURCE_MAX (1 << 20)
 
 struct build_input {
-    char *loaded;       /* from ATTUNE_KERNEL_DIR: owned; else NULL */
+    char *loaded; /* from ATTUNE_KERNEL_DIR: owned; else NULL */
     const char *source;
     char options[OPTIONS_MAX];
 };
@@ -68,7 +68,8 @@ static void binary_key(const struct attune_plan *plan, const struct build_input 
     strbuf_free(&text);
 }
 
-/* One run on an empty list. It makes pocl compile the variant for this very grid, and shows that the kernel can be launched. */
+/* One run on an empty list. It makes pocl compile the variant for this very grid, and shows that the kernel can be
+ * launched. */
 static attune_status run_empty(const struct attune_plan *plan, const struct plan_config *config)
 {
     attune_context *context = plan->context;
@@ -99,8 +100,8 @@ static attune_status run_empty(const struct attune_plan *plan, const struct plan
     return status;
 }
 
-static attune_status try_binary(const struct attune_plan *plan, struct plan_config *config, const struct build_input *in,
-                                const char *key)
+static attune_status try_binary(const struct attune_plan *plan, struct plan_config *config,
+                                const struct build_input *in, const char *key)
 {
     void *data;
     size_t size;
@@ -119,11 +120,11 @@ static attune_status try_binary(const struct attune_plan *plan, struct plan_conf
     return status;
 }
 
-static attune_status build_source(const struct attune_plan *plan, struct plan_config *config, const struct build_input *in,
-                                  const char *key)
+static attune_status build_source(const struct attune_plan *plan, struct plan_config *config,
+                                  const struct build_input *in, const char *key)
 {
-    attune_status status = cl_program_from_source(plan->context->cl, context_device(plan->context), in->source, in->options,
-                                                  &config->program);
+    attune_status status = cl_program_from_source(plan->context->cl, context_device(plan->context), in->source,
+                                                  in->options, &config->program);
     if (status != ATTUNE_OK || (status = run_empty(plan, config)) != ATTUNE_OK)
         return status;
     /* Not for forced configurations: those are candidates, and taking a binary costs a compile of its own. */

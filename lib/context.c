@@ -77,7 +77,8 @@ static attune_status check_device_of(cl_context cl, cl_device_id device)
     size_t bytes = 0;
     cl_int code = clGetContextInfo(cl, CL_CONTEXT_DEVICES, sizeof ids, ids, &bytes);
     if (code != CL_SUCCESS)
-        return set_opencl_error(ATTUNE_ERROR_WRONG_CONTEXT, code, "cl is not a valid OpenCL context (of at most 64 devices)");
+        return set_opencl_error(ATTUNE_ERROR_WRONG_CONTEXT, code,
+                                "cl is not a valid OpenCL context (of at most 64 devices)");
     for (size_t i = 0; i < bytes / sizeof ids[0]; i++)
         if (ids[i] == device)
             return ATTUNE_OK;
@@ -96,12 +97,13 @@ attune_status attune_context_adopt(attune_context **out, cl_context cl, cl_devic
         return set_error(ATTUNE_ERROR_MISMATCH, "options.device is \"%s\"; it must be NULL: the device is the argument",
                          options->device);
     struct cl_device described;
-    if ((status = check_device_of(cl, device)) != ATTUNE_OK || (status = cl_device_describe(device, &described)) != ATTUNE_OK)
+    if ((status = cl_device_describe(device, &described)) != ATTUNE_OK ||
+        (status = check_device_of(cl, device)) != ATTUNE_OK)
         return status;
-    const struct backend *backend =
-        options->backend ? backend_find(options->backend) : backend_for_device(&described);
+    const struct backend *backend = options->backend ? backend_find(options->backend) : backend_for_device(&described);
     if (!backend)
-        return set_error(ATTUNE_ERROR_ENUM, "options.backend is \"%s\"; it must be zw-m890, gpu or cpu", options->backend);
+        return set_error(ATTUNE_ERROR_ENUM, "options.backend is \"%s\"; it must be zw-m890, gpu or cpu",
+                         options->backend);
     struct backend_choice choice;
     attune_context *context;
     if ((status = backend_drive(backend, &described, options->backend, &choice)) != ATTUNE_OK ||

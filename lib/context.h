@@ -20,7 +20,6 @@ static inline cl_device_id context_device(const struct attune_context *context)
     return context->choice.device.id;
 }
 
-
 /* WRONG_CONTEXT unless queue is one of the context and its device. */
 attune_status queue_check(const struct attune_context *context, cl_command_queue queue);
 

@@ -15,7 +15,8 @@ struct host_run {
 };
 
 /* OpenCL has no empty buffers. */
-static attune_status upload(attune_context *context, const char *name, size_t bytes, const void *data, attune_tensor *out)
+static attune_status upload(attune_context *context, const char *name, size_t bytes, const void *data,
+                            attune_tensor *out)
 {
     cl_int code;
     out->type = ATTUNE_MEMORY_CL;
@@ -50,8 +51,8 @@ static void release(struct host_run *run)
     attune_plan_destroy(&run->plan);
 }
 
-static attune_status prepare(attune_context *context, const attune_attention_desc *desc, int32_t batch, const int32_t *q_len,
-                             const int32_t *kv_len, int64_t rows, struct host_run *run)
+static attune_status prepare(attune_context *context, const attune_attention_desc *desc, int32_t batch,
+                             const int32_t *q_len, const int32_t *kv_len, int64_t rows, struct host_run *run)
 {
     attune_shape shape = {batch > 0 ? batch : 1, 1, 0};
     int64_t keys = 0;
@@ -84,8 +85,8 @@ static attune_status download(struct host_run *run, const attune_tensor *tensor,
 }
 
 attune_status attune_attention_host(attune_context *context, const attune_attention_desc *desc, int32_t batch,
-                                    const int32_t *q_len, const int32_t *kv_len, const float *q, const float *k, const float *v,
-                                    float *o, float *lse)
+                                    const int32_t *q_len, const int32_t *kv_len, const float *q, const float *k,
+                                    const float *v, float *o, float *lse)
 {
     if (!context)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "context is NULL");

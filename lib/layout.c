@@ -7,7 +7,8 @@
 
 #include "desc.h"
 
-bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head, int64_t *extent)
+bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head,
+                   int64_t *extent)
 {
     *extent = 0;
     if (stride_token < 0 || stride_head < 0)
@@ -40,7 +41,8 @@ static attune_status check_sizes(const attune_kv_layout_options *o)
     if (!dtype_size(o->dtype))
         return set_error(ATTUNE_ERROR_DTYPE, "options.dtype is %d, not a known type", (int)o->dtype);
     if (o->page_size != 1)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.page_size is %d; this version supports 1 (slots)", o->page_size);
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.page_size is %d; this version supports 1 (slots)",
+                         o->page_size);
     return ATTUNE_OK;
 }
 
@@ -66,8 +68,8 @@ static attune_status set_strides(const attune_kv_layout_options *o, const char *
         return set_error(ATTUNE_ERROR_STRIDE, "options.%s strides (%lld, %lld) are negative or overflow", tensor,
                          (long long)token, (long long)head);
     if (token < dim || (o->num_kv_heads > 1 && head < dim) || (token < heads_extent && head < tokens_extent))
-        return set_error(ATTUNE_ERROR_STRIDE, "options.%s strides (%lld, %lld) make rows of %lld elements overlap", tensor,
-                         (long long)token, (long long)head, (long long)dim);
+        return set_error(ATTUNE_ERROR_STRIDE, "options.%s strides (%lld, %lld) make rows of %lld elements overlap",
+                         tensor, (long long)token, (long long)head, (long long)dim);
     *out = (struct kv_strides){token, head};
     return ATTUNE_OK;
 }
@@ -114,8 +116,10 @@ attune_status attune_kv_layout_create(attune_context *context, const attune_kv_l
         .num_slots = options->num_slots,
     };
     size_t bytes;
-    if ((status = set_strides(options, "k", layout.head_dim_qk, options->k_stride_token, options->k_stride_head, &layout.k)) ||
-        (status = set_strides(options, "v", layout.head_dim_vo, options->v_stride_token, options->v_stride_head, &layout.v)) ||
+    if ((status = set_strides(options, "k", layout.head_dim_qk, options->k_stride_token, options->k_stride_head,
+                              &layout.k)) ||
+        (status = set_strides(options, "v", layout.head_dim_vo, options->v_stride_token, options->v_stride_head,
+                              &layout.v)) ||
         (status = cache_bytes(&layout, &layout.k, layout.head_dim_qk, &bytes)) ||
         (status = cache_bytes(&layout, &layout.v, layout.head_dim_vo, &bytes)))
         return status;
@@ -142,7 +146,7 @@ const char *attune_kv_layout_id(const attune_kv_layout *layout)
 
 attune_status attune_kv_layout_bytes(const attune_kv_layout *layout, size_t *k_bytes, size_t *v_bytes)
 {
-    size_t k, v;
+    size_t k = 0, v = 0;
     attune_status status;
     if (!layout)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "layout is NULL");

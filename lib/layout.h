@@ -18,8 +18,9 @@ struct attune_kv_layout {
     char id[64];
 };
 
-/* Elements from the first to one past the last of a tensor [tokens, heads, dim]; false on overflow or negative strides. 0 for
- * an empty tensor. */
-bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head, int64_t *extent);
+/* Elements from the first to one past the last of a tensor [tokens, heads, dim]; false on overflow or negative strides.
+ * 0 for an empty tensor. */
+bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head,
+                   int64_t *extent);
 
 #endif

@@ -13,17 +13,20 @@
 static const attune_plan_options default_options = ATTUNE_PLAN_OPTIONS_INIT;
 
 /* Shapes of a plan whose user names none: each class of q_len, short and long. */
-static const attune_shape usual_shapes[] = {{1, 512, 512}, {1, 512, 4096}, {1, 64, 512},  {1, 64, 4096},
-                                            {1, 8, 512},   {1, 8, 4096},   {8, 1, 512},   {8, 1, 4096}};
+static const attune_shape usual_shapes[] = {{1, 512, 512}, {1, 512, 4096}, {1, 64, 512}, {1, 64, 4096},
+                                            {1, 8, 512},   {1, 8, 4096},   {8, 1, 512},  {8, 1, 4096}};
 
 static attune_status check_shape(const attune_shape *shape, size_t i)
 {
     if (shape->batch < 1 || shape->batch > 1 << 20)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].batch is %d; it must be 1 to 1048576", i, shape->batch);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].batch is %d; it must be 1 to 1048576", i,
+                         shape->batch);
     if (shape->q_len < 1)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].q_len is %d; it must be at least 1", i, shape->q_len);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].q_len is %d; it must be at least 1", i,
+                         shape->q_len);
     if (shape->kv_len < 0)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].kv_len is %d; it must be at least 0", i, shape->kv_len);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].kv_len is %d; it must be at least 0", i,
+                         shape->kv_len);
     return ATTUNE_OK;
 }
 
@@ -33,16 +36,20 @@ static attune_status check_options(const attune_plan_options *o)
     if (status != ATTUNE_OK)
         return status;
     if (o->policy < ATTUNE_CACHED_ONLY || o->policy > ATTUNE_EXHAUSTIVE)
-        return set_error(ATTUNE_ERROR_ENUM, "options.policy is %d; it must be CACHED_ONLY (1) to EXHAUSTIVE (4)", (int)o->policy);
+        return set_error(ATTUNE_ERROR_ENUM, "options.policy is %d; it must be CACHED_ONLY (1) to EXHAUSTIVE (4)",
+                         (int)o->policy);
     if (o->max_configs < 1 || o->max_configs > PLAN_MAX_CONFIGS)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_configs is %d; it must be 1 to %d", o->max_configs,
                          PLAN_MAX_CONFIGS);
     if (o->num_shapes > MAX_SHAPES)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.num_shapes is %zu; it must be at most %d", o->num_shapes, MAX_SHAPES);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.num_shapes is %zu; it must be at most %d", o->num_shapes,
+                         MAX_SHAPES);
     if (o->num_shapes && !o->shapes)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "options.shapes is NULL with options.num_shapes %zu", o->num_shapes);
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "options.shapes is NULL with options.num_shapes %zu",
+                         o->num_shapes);
     if (o->budget_tests < 0 || !(o->budget_seconds >= 0))
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.budget_tests and options.budget_seconds must not be negative");
+        return set_error(ATTUNE_ERROR_INVALID_SIZE,
+                         "options.budget_tests and options.budget_seconds must not be negative");
     for (size_t i = 0; status == ATTUNE_OK && i < o->num_shapes; i++)
         status = check_shape(&o->shapes[i], i);
     return status;
@@ -62,7 +69,8 @@ static attune_status check_layout(const attune_context *context, const attune_at
         return set_error(ATTUNE_ERROR_MISMATCH, "layout is given; prefill reads no KV cache and takes NULL");
     if (layout->num_kv_heads != desc->num_kv_heads || layout->head_dim_qk != desc->head_dim_qk ||
         layout->head_dim_vo != dim_vo || layout->dtype != desc->kv_dtype)
-        return set_error(ATTUNE_ERROR_MISMATCH, "layout holds %d heads of %d and %d %s; desc has %d heads of %d and %d %s",
+        return set_error(ATTUNE_ERROR_MISMATCH,
+                         "layout holds %d heads of %d and %d %s; desc has %d heads of %d and %d %s",
                          layout->num_kv_heads, layout->head_dim_qk, layout->head_dim_vo, dtype_name(layout->dtype),
                          desc->num_kv_heads, desc->head_dim_qk, dim_vo, dtype_name(desc->kv_dtype));
     return ATTUNE_OK;
@@ -79,7 +87,7 @@ int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q
 {
     if (plan->num_configs == 1)
         return 0;
-    struct shape_bucket bucket = shape_bucket_of(&plan->desc, batch, &q_len, &kv_len);
+    struct shape_bucket bucket = shape_bucket_uniform(&plan->desc, batch, q_len, kv_len);
     int32_t best = 0;
     for (int32_t i = 1; i < plan->num_points; i++)
         if (bucket_distance(plan->points[i].bucket, bucket) < bucket_distance(plan->points[best].bucket, bucket))
@@ -89,8 +97,8 @@ int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q
 
 /* Index of a configuration in the plan, which it joins while there is room. Past max_configs the shape is served by the
  * configuration of the nearest point so far. */
-static int32_t add_config(struct attune_plan *plan, const struct kernel_config *config, const char *source, int32_t max_configs,
-                          struct shape_bucket bucket)
+static int32_t add_config(struct attune_plan *plan, const struct kernel_config *config, const char *source,
+                          int32_t max_configs, struct shape_bucket bucket)
 {
     for (int32_t i = 0; i < plan->num_configs; i++)
         if (kernel_config_equal(&plan->configs[i].config, config))
@@ -140,15 +148,15 @@ static attune_status choose(struct attune_plan *plan, const struct shape_list *l
     char missing[512] = "";
     for (size_t i = 0; i < list->count; i++) {
         const attune_shape *shape = &list->shapes[i];
-        struct shape_bucket bucket = shape_bucket_of(&plan->desc, shape->batch, &shape->q_len, &shape->kv_len);
+        struct shape_bucket bucket = shape_bucket_uniform(&plan->desc, shape->batch, shape->q_len, shape->kv_len);
         select_problem_key(&plan->desc, plan->has_layout ? plan->layout.id : "", bucket, &key);
         struct selection selection;
-        attune_status status = select_config(plan->context->cache, &key, choice->backend, &choice->limits, &plan->facts,
-                                             &selection);
+        attune_status status =
+            select_config(plan->context->cache, &key, choice->backend, &choice->limits, &plan->facts, &selection);
         if (status != ATTUNE_OK)
             return status;
-        log_message(&plan->context->logger, ATTUNE_LOG_DEBUG, "plan: %d x %d queries, %d keys: %s", shape->batch, shape->q_len,
-                    shape->kv_len, selection.why);
+        log_message(&plan->context->logger, ATTUNE_LOG_DEBUG, "plan: %d x %d queries, %d keys: %s", shape->batch,
+                    shape->q_len, shape->kv_len, selection.why);
         if (options->policy == ATTUNE_CACHED_ONLY && strcmp(selection.source, "tuned")) {
             if (list->named)
                 return set_error(ATTUNE_ERROR_NOT_TUNED, "options.shapes[%zu] (batch %d, q_len %d, kv_len %d): %s", i,
@@ -160,15 +168,17 @@ static attune_status choose(struct attune_plan *plan, const struct shape_list *l
         int32_t config = add_config(plan, &selection.config, selection.source, options->max_configs, bucket);
         plan->points[plan->num_points++] = (struct plan_point){bucket, config};
     }
-    return plan->num_points ? ATTUNE_OK : set_error(ATTUNE_ERROR_NOT_TUNED, "no verified entry answers for this descriptor: %s", missing);
+    return plan->num_points
+               ? ATTUNE_OK
+               : set_error(ATTUNE_ERROR_NOT_TUNED, "no verified entry answers for this descriptor: %s", missing);
 }
 
 static void sign(struct attune_plan *plan)
 {
     const attune_attention_desc *d = &plan->desc;
     struct strbuf text = {0};
-    strbuf_printf(&text, "%p %d %d %d %d %d", (void *)plan->context, d->operation, d->num_q_heads, d->num_kv_heads, d->mask,
-                  d->causal_alignment);
+    strbuf_printf(&text, "%p %d %d %d %d %d", (void *)plan->context, d->operation, d->num_q_heads, d->num_kv_heads,
+                  d->mask, d->causal_alignment);
     for (int32_t i = 0; i < plan->num_configs; i++)
         strbuf_printf(&text, "|%s", plan->configs[i].text);
     for (int32_t i = 0; i < plan->num_points; i++)
@@ -191,8 +201,8 @@ static attune_status fill(struct attune_plan *plan, const attune_plan_options *o
         status = add_forced(plan, options->force_config);
     else {
         if (options->policy >= ATTUNE_MEASURE)
-            status = plan_measure(plan->context, &plan->desc, plan->has_layout ? plan->layout.page_size : 0, list.shapes,
-                                  list.count, options);
+            status = plan_measure(plan->context, &plan->desc, plan->has_layout ? plan->layout.page_size : 0,
+                                  list.shapes, list.count, options);
         if (status == ATTUNE_OK)
             status = choose(plan, &list, options);
     }
@@ -203,8 +213,8 @@ static attune_status fill(struct attune_plan *plan, const attune_plan_options *o
     return status;
 }
 
-attune_status attune_plan_create(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
-                                 const attune_plan_options *options, attune_plan **out)
+attune_status attune_plan_create(attune_context *context, const attune_attention_desc *desc,
+                                 const attune_kv_layout *layout, const attune_plan_options *options, attune_plan **out)
 {
     if (!out)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");

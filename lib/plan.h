@@ -14,8 +14,8 @@ struct plan_config {
     struct kernel_config config;
     struct kernel_resources resources;
     char text[ATTUNE_CONFIG_TEXT_MAX];
-    const char *source;  /* "tuned", "nearest", "default" or "forced" */
-    int32_t num_groups;  /* of the fixed grid */
+    const char *source; /* "tuned", "nearest", "default" or "forced" */
+    int32_t num_groups; /* of the fixed grid */
     cl_program program;
 };
 
@@ -40,8 +40,8 @@ struct attune_plan {
 /* Configuration for one sequence of a step of `batch` sequences: that of the nearest point of the decision table. */
 int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q_len, int32_t kv_len);
 
-/* Compiles config (or takes its cached binary) and runs it once on an empty work list with the plan's grid, so that no compiler
- * runs later. Fills program and num_groups. */
+/* Compiles config (or takes its cached binary) and runs it once on an empty work list with the plan's grid, so that no
+ * compiler runs later. Fills program and num_groups. */
 attune_status plan_compile(const struct attune_plan *plan, struct plan_config *config);
 
 #endif

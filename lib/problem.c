@@ -349,6 +349,18 @@ static int32_t floor_log2(int64_t value)
     return log;
 }
 
+static struct shape_bucket bucket(const attune_attention_desc *desc, int64_t batch, int64_t q_sum, int64_t kv_sum)
+{
+    return (struct shape_bucket){
+        .q_class = q_sum <= batch         ? 0
+                   : q_sum <= 16 * batch  ? 1
+                   : q_sum <= 128 * batch ? 2
+                                          : 3,
+        .log2_kv = batch ? floor_log2(kv_sum / batch) : 0,
+        .log2_heads = floor_log2(batch * desc->num_kv_heads),
+    };
+}
+
 struct shape_bucket shape_bucket_of(const attune_attention_desc *desc, int32_t batch, const int32_t *q_len,
                                     const int32_t *kv_len)
 {
@@ -357,13 +369,10 @@ struct shape_bucket shape_bucket_of(const attune_attention_desc *desc, int32_t b
         q_sum += q_len[b];
         kv_sum += kv_len[b];
     }
-    int64_t n = batch;
-    return (struct shape_bucket){
-        .q_class = q_sum <= n         ? 0
-                   : q_sum <= 16 * n  ? 1
-                   : q_sum <= 128 * n ? 2
-                                      : 3,
-        .log2_kv = n ? floor_log2(kv_sum / n) : 0,
-        .log2_heads = floor_log2(n * desc->num_kv_heads),
-    };
+    return bucket(desc, batch, q_sum, kv_sum);
+}
+
+struct shape_bucket shape_bucket_uniform(const attune_attention_desc *desc, int32_t batch, int32_t q_len, int32_t kv_len)
+{
+    return bucket(desc, batch, (int64_t)batch * q_len, (int64_t)batch * kv_len);
 }

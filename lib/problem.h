@@ -47,5 +47,7 @@ struct shape_bucket {
 };
 struct shape_bucket shape_bucket_of(const attune_attention_desc *desc, int32_t batch, const int32_t *q_len,
                                     const int32_t *kv_len);
+/* The same for a batch of equal lengths. */
+struct shape_bucket shape_bucket_uniform(const attune_attention_desc *desc, int32_t batch, int32_t q_len, int32_t kv_len);
 
 #endif

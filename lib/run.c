@@ -53,7 +53,8 @@ attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_s
     if (!plan || !schedule || !bytes)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !plan ? "plan" : !schedule ? "schedule" : "bytes");
     if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
-        return set_error(ATTUNE_ERROR_MISMATCH, "schedule was made for a plan with another descriptor or configurations");
+        return set_error(ATTUNE_ERROR_MISMATCH,
+                         "schedule was made for a plan with another descriptor or configurations");
     *bytes = 0; /* no family splits keys over work-groups yet */
     return ATTUNE_OK;
 }
@@ -81,14 +82,14 @@ static bool rows_overlap(const struct expected *e, const struct placed *at)
            (e->tokens > 1 && e->heads > 1 && at->stride_token < heads && at->stride_head < tokens);
 }
 
-static attune_status check_memory(const struct attune_context *context, const attune_tensor *t, const struct expected *e,
-                                  int64_t extent)
+static attune_status check_memory(const struct attune_context *context, const attune_tensor *t,
+                                  const struct expected *e, int64_t extent)
 {
     size_t element = dtype_size(e->dtype), size = 0, end;
     cl_context owner = NULL;
     if (t->byte_offset % element)
-        return set_error(ATTUNE_ERROR_OFFSET, "%s.byte_offset is %zu; it must be a multiple of %zu", e->name, t->byte_offset,
-                         element);
+        return set_error(ATTUNE_ERROR_OFFSET, "%s.byte_offset is %zu; it must be a multiple of %zu", e->name,
+                         t->byte_offset, element);
     if (t->type == ATTUNE_MEMORY_SVM)
         return context->choice.device.coarse_svm || context->choice.device.fine_svm
                    ? ATTUNE_OK
@@ -101,7 +102,8 @@ static attune_status check_memory(const struct attune_context *context, const at
     if (owner != context->cl)
         return set_error(ATTUNE_ERROR_WRONG_CONTEXT, "%s belongs to another OpenCL context", e->name);
     if (t->byte_offset > size || (t->byte_offset == size && extent))
-        return set_error(ATTUNE_ERROR_OFFSET, "%s.byte_offset is %zu; its buffer has %zu bytes", e->name, t->byte_offset, size);
+        return set_error(ATTUNE_ERROR_OFFSET, "%s.byte_offset is %zu; its buffer has %zu bytes", e->name,
+                         t->byte_offset, size);
     if (__builtin_mul_overflow((size_t)extent, element, &end) || end > size - t->byte_offset)
         return set_error(ATTUNE_ERROR_BUFFER_TOO_SMALL,
                          "%s needs %lld elements of %zu bytes from byte_offset %zu; its buffer has %zu bytes", e->name,
@@ -109,15 +111,18 @@ static attune_status check_memory(const struct attune_context *context, const at
     return ATTUNE_OK;
 }
 
-static attune_status check_tensor(const struct attune_context *context, const attune_tensor *t, const struct expected *e,
-                                  struct placed *at)
+static attune_status check_tensor(const struct attune_context *context, const attune_tensor *t,
+                                  const struct expected *e, struct placed *at)
 {
     if (t->type == ATTUNE_MEMORY_NONE)
-        return e->required ? set_error(ATTUNE_ERROR_MISSING_TENSOR, "%s is missing; this run needs it", e->name) : ATTUNE_OK;
+        return e->required ? set_error(ATTUNE_ERROR_MISSING_TENSOR, "%s is missing; this run needs it", e->name)
+                           : ATTUNE_OK;
     if (t->type != ATTUNE_MEMORY_CL && t->type != ATTUNE_MEMORY_SVM)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s.type is %d; memory must be a cl_mem (1) or SVM (2)", e->name, (int)t->type);
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s.type is %d; memory must be a cl_mem (1) or SVM (2)", e->name,
+                         (int)t->type);
     if (t->type == ATTUNE_MEMORY_CL ? !t->cl : !t->svm)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s.%s is NULL", e->name, t->type == ATTUNE_MEMORY_CL ? "cl" : "svm");
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s.%s is NULL", e->name,
+                         t->type == ATTUNE_MEMORY_CL ? "cl" : "svm");
     int64_t extent;
     at->stride_token = t->stride_token ? t->stride_token : e->packed_token;
     at->stride_head = t->stride_head ? t->stride_head : e->packed_head;
@@ -136,7 +141,8 @@ static attune_status check_tensor(const struct attune_context *context, const at
 
 /* One tensor of the table below: where it goes. */
 static attune_status bind(const struct attune_context *context, const attune_tensor *t, const struct expected *e,
-                          enum launch_arg arg, struct launch_memory *memory, abi_i64 *offset, abi_i64 *token, abi_i64 *head)
+                          enum launch_arg arg, struct launch_memory *memory, abi_i64 *offset, abi_i64 *token,
+                          abi_i64 *head)
 {
     struct placed at = {0};
     attune_status status = check_tensor(context, t, e, &at);
@@ -160,45 +166,83 @@ static attune_status bind_contiguous(const struct attune_plan *plan, const struc
     const struct attune_context *context = plan->context;
     int64_t rows = schedule->q_tokens, keys = schedule->new_tokens;
     bool work = rows > 0, fresh = work && keys > 0;
-    const struct expected q = {"q", d->q_dtype, rows, d->num_q_heads, d->head_dim_qk,
-                               (int64_t)d->num_q_heads * d->head_dim_qk, d->head_dim_qk, work, false};
-    const struct expected o = {"o", d->o_dtype, rows, d->num_q_heads, d->head_dim_vo,
-                               (int64_t)d->num_q_heads * d->head_dim_vo, d->head_dim_vo, work, true};
-    const struct expected k = {"k", d->kv_dtype, keys, d->num_kv_heads, d->head_dim_qk,
-                               (int64_t)d->num_kv_heads * d->head_dim_qk, d->head_dim_qk, fresh, false};
-    const struct expected v = {"v", d->kv_dtype, keys, d->num_kv_heads, d->head_dim_vo,
-                               (int64_t)d->num_kv_heads * d->head_dim_vo, d->head_dim_vo, fresh, false};
+    const struct expected q = {"q",
+                               d->q_dtype,
+                               rows,
+                               d->num_q_heads,
+                               d->head_dim_qk,
+                               (int64_t)d->num_q_heads * d->head_dim_qk,
+                               d->head_dim_qk,
+                               work,
+                               false};
+    const struct expected o = {"o",
+                               d->o_dtype,
+                               rows,
+                               d->num_q_heads,
+                               d->head_dim_vo,
+                               (int64_t)d->num_q_heads * d->head_dim_vo,
+                               d->head_dim_vo,
+                               work,
+                               true};
+    const struct expected k = {"k",
+                               d->kv_dtype,
+                               keys,
+                               d->num_kv_heads,
+                               d->head_dim_qk,
+                               (int64_t)d->num_kv_heads * d->head_dim_qk,
+                               d->head_dim_qk,
+                               fresh,
+                               false};
+    const struct expected v = {"v",
+                               d->kv_dtype,
+                               keys,
+                               d->num_kv_heads,
+                               d->head_dim_vo,
+                               (int64_t)d->num_kv_heads * d->head_dim_vo,
+                               d->head_dim_vo,
+                               fresh,
+                               false};
     const struct expected lse = {"lse", ATTUNE_FP32, rows, d->num_q_heads, 1, d->num_q_heads, 1, false, true};
     attune_status status;
-    if ((status = bind(context, &in->q, &q, LAUNCH_Q, memory, &out->q_offset, &out->q_stride_token, &out->q_stride_head)) ||
-        (status = bind(context, &in->k, &k, LAUNCH_K, memory, &out->k_offset, &out->k_stride_token, &out->k_stride_head)) ||
-        (status = bind(context, &in->v, &v, LAUNCH_V, memory, &out->v_offset, &out->v_stride_token, &out->v_stride_head)) ||
-        (status = bind(context, &in->o, &o, LAUNCH_O, memory, &out->o_offset, &out->o_stride_token, &out->o_stride_head)))
+    if ((status =
+             bind(context, &in->q, &q, LAUNCH_Q, memory, &out->q_offset, &out->q_stride_token, &out->q_stride_head)) ||
+        (status =
+             bind(context, &in->k, &k, LAUNCH_K, memory, &out->k_offset, &out->k_stride_token, &out->k_stride_head)) ||
+        (status =
+             bind(context, &in->v, &v, LAUNCH_V, memory, &out->v_offset, &out->v_stride_token, &out->v_stride_head)) ||
+        (status =
+             bind(context, &in->o, &o, LAUNCH_O, memory, &out->o_offset, &out->o_stride_token, &out->o_stride_head)))
         return status;
-    return bind(context, &in->lse, &lse, LAUNCH_LSE, memory, &out->lse_offset, &out->lse_stride_token, &out->lse_stride_head);
+    return bind(context, &in->lse, &lse, LAUNCH_LSE, memory, &out->lse_offset, &out->lse_stride_token,
+                &out->lse_stride_head);
 }
 
 static attune_status bind_cache(const struct attune_plan *plan, const struct attune_schedule *schedule,
-                                const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out)
+                                const attune_attention_args *in, struct launch_memory *memory,
+                                struct attention_args *out)
 {
     const attune_attention_desc *d = &plan->desc;
     const struct attune_context *context = plan->context;
     const struct attune_kv_layout *layout = &plan->layout;
     bool cached = schedule->cached_tokens > 0;
-    const struct expected k = {"k_cache", d->kv_dtype, layout->num_slots, d->num_kv_heads, d->head_dim_qk,
-                               layout->k.token, layout->k.head, cached, false};
-    const struct expected v = {"v_cache", d->kv_dtype, layout->num_slots, d->num_kv_heads, d->head_dim_vo,
-                               layout->v.token, layout->v.head, cached, false};
+    const struct expected k = {"k_cache",       d->kv_dtype,    layout->num_slots,
+                               d->num_kv_heads, d->head_dim_qk, layout->k.token,
+                               layout->k.head,  cached,         false};
+    const struct expected v = {"v_cache",       d->kv_dtype,    layout->num_slots,
+                               d->num_kv_heads, d->head_dim_vo, layout->v.token,
+                               layout->v.head,  cached,         false};
     /* int32 has the size of fp32, which is all that the checks ask of a dtype. */
     const struct expected indptr = {"kv_indptr", ATTUNE_FP32, schedule->batch + 1, 1, 1, 1, 1, cached, false};
     const struct expected indices = {"kv_indices", ATTUNE_FP32, schedule->cached_tokens, 1, 1, 1, 1, cached, false};
     attune_status status;
-    if ((status = bind(context, &in->k_cache, &k, LAUNCH_K_CACHE, memory, &out->k_cache_offset, &out->k_cache_stride_token,
-                       &out->k_cache_stride_head)) ||
-        (status = bind(context, &in->v_cache, &v, LAUNCH_V_CACHE, memory, &out->v_cache_offset, &out->v_cache_stride_token,
-                       &out->v_cache_stride_head)) ||
-        (status = bind(context, &in->kv_indptr, &indptr, LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset, NULL, NULL)) ||
-        (status = bind(context, &in->kv_indices, &indices, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset, NULL, NULL)))
+    if ((status = bind(context, &in->k_cache, &k, LAUNCH_K_CACHE, memory, &out->k_cache_offset,
+                       &out->k_cache_stride_token, &out->k_cache_stride_head)) ||
+        (status = bind(context, &in->v_cache, &v, LAUNCH_V_CACHE, memory, &out->v_cache_offset,
+                       &out->v_cache_stride_token, &out->v_cache_stride_head)) ||
+        (status =
+             bind(context, &in->kv_indptr, &indptr, LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset, NULL, NULL)) ||
+        (status =
+             bind(context, &in->kv_indices, &indices, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset, NULL, NULL)))
         return status;
     if (!cached) { /* kernels may read an entry of kv_indptr, whose value is not used */
         memory->arg[LAUNCH_KV_INDPTR].cl = schedule->buffers[schedule->current].device;
@@ -243,11 +287,15 @@ static attune_status enqueue(struct attune_launcher *launcher, const struct attu
     return status;
 }
 
-attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule, const attune_attention_args *in,
-                                   cl_command_queue queue, cl_uint num_wait, const cl_event *wait, cl_event *event)
+attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
+                                   const attune_attention_args *in, cl_command_queue queue, cl_uint num_wait,
+                                   const cl_event *wait, cl_event *event)
 {
     if (!launcher || !schedule || !queue)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !launcher ? "launcher" : !schedule ? "schedule" : "queue");
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
+                         !launcher   ? "launcher"
+                         : !schedule ? "schedule"
+                                     : "queue");
     if (num_wait && !wait)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "wait is NULL with num_wait %u", num_wait);
     const struct attune_plan *plan = launcher->plan;
@@ -255,7 +303,8 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     if (status != ATTUNE_OK || (status = queue_check(plan->context, queue)) != ATTUNE_OK)
         return status;
     if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
-        return set_error(ATTUNE_ERROR_MISMATCH, "schedule was made for a plan with another descriptor or configurations");
+        return set_error(ATTUNE_ERROR_MISMATCH,
+                         "schedule was made for a plan with another descriptor or configurations");
     if (schedule->current < 0)
         return set_error(ATTUNE_ERROR_MISMATCH, "schedule has no work list; call attune_schedule_update first");
     struct launch_memory memory = {0};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The work list of a step. A sequence's queries are cut into tiles of its configuration; one item is a tile times a group of
- * query heads. Items are sorted by falling cost (queries x keys) with a counting sort over half octaves, so that the strided
- * distribution of a fixed grid is balanced: the longest-processing-time rule of list scheduling (Graham 1969). Within one
- * class of cost, items of a head stand together, so that neighbours share K and V.
+ * The work list of a step. A sequence's queries are cut into tiles of its configuration; one item is a tile times a
+ * group of query heads. Items are sorted by falling cost (queries x keys) with a counting sort over half octaves, so
+ * that the strided distribution of a fixed grid is balanced: the longest-processing-time rule of list scheduling
+ * (Graham 1969). Within one class of cost, items of a head stand together, so that neighbours share K and V.
  */
 #include "schedule.h"
 
@@ -27,7 +27,8 @@ static bool worst_case_words(const struct attune_schedule *schedule, int64_t *wo
     int64_t worst = 0;
     for (int32_t s = 0; s < schedule->num_segments; s++) {
         int64_t tiles, items;
-        if (__builtin_add_overflow(schedule->max_q_tokens / schedule->segments[s].tile_tokens, schedule->max_batch, &tiles) ||
+        if (__builtin_add_overflow(schedule->max_q_tokens / schedule->segments[s].tile_tokens, schedule->max_batch,
+                                   &tiles) ||
             __builtin_mul_overflow(tiles, head_groups(schedule, s), &items))
             return false;
         worst = items > worst ? items : worst;
@@ -66,7 +67,8 @@ static attune_status copy_table(struct attune_schedule *schedule, const attune_p
     return ATTUNE_OK;
 }
 
-attune_status attune_schedule_create(const attune_plan *plan, const attune_schedule_options *options, attune_schedule **out)
+attune_status attune_schedule_create(const attune_plan *plan, const attune_schedule_options *options,
+                                     attune_schedule **out)
 {
     if (!out)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
@@ -77,7 +79,8 @@ attune_status attune_schedule_create(const attune_plan *plan, const attune_sched
     if (status != ATTUNE_OK)
         return status;
     if (options->max_batch < 1 || options->max_batch > MAX_BATCH)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_batch is %d; it must be 1 to %d", options->max_batch, MAX_BATCH);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_batch is %d; it must be 1 to %d", options->max_batch,
+                         MAX_BATCH);
     if (options->max_q_tokens < 1 || options->max_q_tokens > INT32_MAX)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_q_tokens is %lld; it must be 1 to %d",
                          (long long)options->max_q_tokens, INT32_MAX);
@@ -95,8 +98,9 @@ attune_status attune_schedule_create(const attune_plan *plan, const attune_sched
         schedule->segments[i] =
             (struct segment_shape){plan->configs[i].resources.tile_tokens, plan->configs[i].resources.tile_heads};
     if (!worst_case_words(schedule, &schedule->capacity_words))
-        status = set_error(ATTUNE_ERROR_OVERFLOW, "a work list for options.max_q_tokens %lld and max_batch %d exceeds 8 GiB",
-                           (long long)options->max_q_tokens, options->max_batch);
+        status =
+            set_error(ATTUNE_ERROR_OVERFLOW, "a work list for options.max_q_tokens %lld and max_batch %d exceeds 8 GiB",
+                      (long long)options->max_q_tokens, options->max_batch);
     else if ((status = copy_table(schedule, plan)) == ATTUNE_OK)
         status = allocate(schedule);
     if (status != ATTUNE_OK)
@@ -148,17 +152,18 @@ static int32_t new_keys(const struct attune_schedule *schedule, int32_t q_len, i
 static attune_status check_step(const struct attune_schedule *schedule, struct step *step)
 {
     if (step->batch < 0 || step->batch > schedule->max_batch)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "batch is %d; it must be 0 to the schedule's max_batch, %d", step->batch,
-                         schedule->max_batch);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "batch is %d; it must be 0 to the schedule's max_batch, %d",
+                         step->batch, schedule->max_batch);
     if (step->batch && (!step->q_len || !step->kv_len))
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", step->q_len ? "kv_len" : "q_len");
     for (int32_t i = 0; i < step->batch; i++) {
         int32_t q = step->q_len[i], kv = step->kv_len[i], fresh = new_keys(schedule, q, kv);
         if (q < 0 || kv < 0)
-            return set_error(ATTUNE_ERROR_INVALID_SIZE, "%s[%d] is %d; it must not be negative", q < 0 ? "q_len" : "kv_len", i,
-                             q < 0 ? q : kv);
+            return set_error(ATTUNE_ERROR_INVALID_SIZE, "%s[%d] is %d; it must not be negative",
+                             q < 0 ? "q_len" : "kv_len", i, q < 0 ? q : kv);
         if (fresh > kv)
-            return set_error(ATTUNE_ERROR_INVALID_SIZE, "kv_len[%d] is %d; it counts the prefix and the %d new tokens", i, kv, q);
+            return set_error(ATTUNE_ERROR_INVALID_SIZE, "kv_len[%d] is %d; it counts the prefix and the %d new tokens",
+                             i, kv, q);
         step->q_tokens += q;
         step->new_tokens += fresh;
         step->cached_tokens += kv - fresh;
@@ -309,14 +314,16 @@ static attune_status take_buffer(struct schedule_buffer *buffer)
     if (code != CL_SUCCESS)
         return cl_error(code, "clGetEventInfo of a schedule's upload");
     if (state > CL_COMPLETE)
-        return set_error(ATTUNE_ERROR_BUSY, "schedule: the copy of the update before last has not finished; wait for its event");
+        return set_error(ATTUNE_ERROR_BUSY,
+                         "schedule: the copy of the update before last has not finished; wait for its event");
     clReleaseEvent(buffer->written);
     buffer->written = NULL;
     return ATTUNE_OK;
 }
 
-attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue queue, int32_t batch, const int32_t *q_len,
-                                     const int32_t *kv_len, cl_uint num_wait, const cl_event *wait, cl_event *event)
+attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue queue, int32_t batch,
+                                     const int32_t *q_len, const int32_t *kv_len, cl_uint num_wait,
+                                     const cl_event *wait, cl_event *event)
 {
     if (!schedule || !queue)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", schedule ? "queue" : "schedule");
@@ -331,8 +338,8 @@ attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue
     if ((status = take_buffer(buffer)) != ATTUNE_OK)
         return status;
     size_t words = write_list(schedule, &step, buffer->host);
-    cl_int code = clEnqueueWriteBuffer(queue, buffer->device, CL_FALSE, 0, words * sizeof(int32_t), buffer->host, num_wait, wait,
-                                       &buffer->written);
+    cl_int code = clEnqueueWriteBuffer(queue, buffer->device, CL_FALSE, 0, words * sizeof(int32_t), buffer->host,
+                                       num_wait, wait, &buffer->written);
     if (code != CL_SUCCESS) {
         buffer->written = NULL;
         schedule->current = -1;

@@ -12,8 +12,8 @@ struct segment_shape {
 /* One of the two buffers that updates fill in turn. */
 struct schedule_buffer {
     cl_mem device;
-    int32_t *host;     /* staging; lives until `written` is complete */
-    cl_event written;  /* of the upload; NULL before the first */
+    int32_t *host;    /* staging; lives until `written` is complete */
+    cl_event written; /* of the upload; NULL before the first */
 };
 
 struct attune_schedule {

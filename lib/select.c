@@ -89,7 +89,8 @@ attune_status select_config(struct cache *cache, const struct cache_key *key, co
         return ATTUNE_OK;
     size_t used = strlen(out->why);
     if (!backend_default_config(backend, limits, facts, &out->config))
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "no kernel family of backend %s takes this descriptor within the device's limits",
+        return set_error(ATTUNE_ERROR_UNSUPPORTED,
+                         "no kernel family of backend %s takes this descriptor within the device's limits",
                          backend->name);
     out->source = "default";
     snprintf(out->why + used, sizeof out->why - used, "the untuned default of backend %s answers", backend->name);

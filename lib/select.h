@@ -15,10 +15,10 @@ void select_problem_key(const attune_attention_desc *desc, const char *layout_id
 
 struct selection {
     struct kernel_config config;
-    const char *source;         /* "tuned", "nearest" or "default" */
-    struct cache_entry entry;   /* that answered; not for "default" */
-    enum cache_level level;     /* of entry */
-    char why[512];              /* what answered, and why the levels before it did not */
+    const char *source;       /* "tuned", "nearest" or "default" */
+    struct cache_entry entry; /* that answered; not for "default" */
+    enum cache_level level;   /* of entry */
+    char why[512];            /* what answered, and why the levels before it did not */
 };
 
 /* True if the entry's receipt holds for this key's device and driver and the family's current source. */
@@ -27,6 +27,7 @@ bool select_receipt_valid(const struct cache_entry *entry, const struct cache_ke
 /* Looks key up: exact entry with a valid receipt -> nearest shape of the same class -> the backend's untuned default.
  * cache may be NULL. UNSUPPORTED when not even a default is valid. Never measures. */
 attune_status select_config(struct cache *cache, const struct cache_key *key, const struct backend *backend,
-                            const struct device_limits *limits, const struct kernel_facts *facts, struct selection *out);
+                            const struct device_limits *limits, const struct kernel_facts *facts,
+                            struct selection *out);
 
 #endif

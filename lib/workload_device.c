@@ -31,8 +31,8 @@ static attune_status upload(attune_context *context, const char *name, const str
     return make_buffer(context, name, tensor->bytes, tensor->data, out);
 }
 
-static attune_status make_layout(attune_context *context, const attune_problem *problem, const struct workload *workload,
-                                 attune_kv_layout **out)
+static attune_status make_layout(attune_context *context, const attune_problem *problem,
+                                 const struct workload *workload, attune_kv_layout **out)
 {
     const attune_attention_desc *desc = &problem->desc;
     attune_kv_layout_options options = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
@@ -50,7 +50,8 @@ static attune_status make_all(attune_context *context, const attune_problem *pro
 {
     attune_attention_args *args = &out->args;
     attune_status status;
-    if ((status = upload(context, "q", &workload->q, &args->q)) || (status = upload(context, "k", &workload->k, &args->k)) ||
+    if ((status = upload(context, "q", &workload->q, &args->q)) ||
+        (status = upload(context, "k", &workload->k, &args->k)) ||
         (status = upload(context, "v", &workload->v, &args->v)) ||
         (status = upload(context, "k_cache", &workload->k_cache, &args->k_cache)) ||
         (status = upload(context, "v_cache", &workload->v_cache, &args->v_cache)))
@@ -73,8 +74,8 @@ static attune_status make_all(attune_context *context, const attune_problem *pro
     return make_buffer(context, "kv_indices", indices_bytes, workload->kv_indices, &args->kv_indices);
 }
 
-attune_status workload_device_create(attune_context *context, const attune_problem *problem, const struct workload *workload,
-                                     struct workload_device *out)
+attune_status workload_device_create(attune_context *context, const attune_problem *problem,
+                                     const struct workload *workload, struct workload_device *out)
 {
     *out = (struct workload_device){.args = ATTUNE_ATTENTION_ARGS_INIT};
     attune_status status = make_all(context, problem, workload, out);
@@ -144,14 +145,16 @@ struct output {
 };
 
 /* Takes the elements out, writes the poison back in their place, and compares the whole with the poison. */
-static attune_status read_output(cl_command_queue queue, const struct output *out, uint64_t seed, float *packed, bool *intact)
+static attune_status read_output(cl_command_queue queue, const struct output *out, uint64_t seed, float *packed,
+                                 bool *intact)
 {
     unsigned char *poison = poison_bytes(out->bytes, seed), *data = malloc(out->bytes);
     attune_status status = ATTUNE_OK;
     cl_int code = CL_SUCCESS;
     if (!poison || !data)
         status = set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu bytes of output", out->bytes);
-    else if ((code = clEnqueueReadBuffer(queue, out->buffer, CL_TRUE, 0, out->bytes, data, 0, NULL, NULL)) != CL_SUCCESS)
+    else if ((code = clEnqueueReadBuffer(queue, out->buffer, CL_TRUE, 0, out->bytes, data, 0, NULL, NULL)) !=
+             CL_SUCCESS)
         status = cl_error(code, "clEnqueueReadBuffer of an output");
     size_t element = dtype_size(out->dtype);
     for (int64_t t = 0; status == ATTUNE_OK && t < out->tokens; t++)
@@ -169,8 +172,8 @@ static attune_status read_output(cl_command_queue queue, const struct output *ou
 }
 
 attune_status workload_device_read(const struct workload_device *device, const attune_problem *problem,
-                                   const struct workload *workload, cl_command_queue queue, uint64_t seed, float *o, float *lse,
-                                   bool *intact)
+                                   const struct workload *workload, cl_command_queue queue, uint64_t seed, float *o,
+                                   float *lse, bool *intact)
 {
     const attune_attention_desc *desc = &problem->desc;
     const struct output rows = {device->args.o.cl,
@@ -182,8 +185,15 @@ attune_status workload_device_read(const struct workload_device *device, const a
                                 desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk,
                                 workload->o.stride_token,
                                 workload->o.stride_head};
-    const struct output sums = {device->args.lse.cl, ATTUNE_FP32, device->lse_bytes, OUTPUT_GUARD, workload->q_tokens,
-                                desc->num_q_heads,   1,           desc->num_q_heads, 1};
+    const struct output sums = {device->args.lse.cl,
+                                ATTUNE_FP32,
+                                device->lse_bytes,
+                                OUTPUT_GUARD,
+                                workload->q_tokens,
+                                desc->num_q_heads,
+                                1,
+                                desc->num_q_heads,
+                                1};
     *intact = true;
     attune_status status = read_output(queue, &rows, seed, o, intact);
     return status != ATTUNE_OK ? status : read_output(queue, &sums, seed + 1, lse, intact);

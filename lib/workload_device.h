@@ -15,17 +15,17 @@ struct workload_device {
 };
 
 /* Uploads workload; o and lse have the geometry of workload->o, packed lse. */
-attune_status workload_device_create(attune_context *context, const attune_problem *problem, const struct workload *workload,
-                                     struct workload_device *out);
+attune_status workload_device_create(attune_context *context, const attune_problem *problem,
+                                     const struct workload *workload, struct workload_device *out);
 void workload_device_destroy(struct workload_device *device);
 
 /* Fills o and lse, guards included, with bytes drawn from seed. Blocks. */
 attune_status workload_device_poison(struct workload_device *device, cl_command_queue queue, uint64_t seed);
 
-/* Reads o and lse into packed arrays o[q_tokens, heads, head_dim_vo] (widened to float) and lse[q_tokens, heads]. *intact is
- * false if anything outside the tensors' elements is not the poison of seed any more. Blocks. */
+/* Reads o and lse into packed arrays o[q_tokens, heads, head_dim_vo] (widened to float) and lse[q_tokens, heads].
+ * *intact is false if anything outside the tensors' elements is not the poison of seed any more. Blocks. */
 attune_status workload_device_read(const struct workload_device *device, const attune_problem *problem,
-                                   const struct workload *workload, cl_command_queue queue, uint64_t seed, float *o, float *lse,
-                                   bool *intact);
+                                   const struct workload *workload, cl_command_queue queue, uint64_t seed, float *o,
+                                   float *lse, bool *intact);
 
 #endif

@@ -7,9 +7,9 @@
 #include <strings.h>
 
 /* A backend is its own file and one line here. */
-#define BACKENDS(X)                                                                                                    \
-    X(zw_m890)                                                                                                         \
-    X(gpu)                                                                                                             \
+#define BACKENDS(X) \
+    X(zw_m890)      \
+    X(gpu)          \
     X(cpu)
 
 #define DECLARE_BACKEND(name) extern const struct backend backend_##name;
@@ -42,12 +42,15 @@ const struct backend *backend_for_device(const struct cl_device *device)
     return &backend_gpu;
 }
 
-static bool within_limits(const struct device_limits *limits, const struct kernel_resources *needs, char *why, size_t size)
+static bool within_limits(const struct device_limits *limits, const struct kernel_resources *needs, char *why,
+                          size_t size)
 {
     if (needs->wg_size < 1 || needs->wg_size > limits->max_work_group_size)
-        snprintf(why, size, "work-group of %d exceeds the device's %lld", needs->wg_size, (long long)limits->max_work_group_size);
+        snprintf(why, size, "work-group of %d exceeds the device's %lld", needs->wg_size,
+                 (long long)limits->max_work_group_size);
     else if (needs->wg_size % limits->work_group_multiple)
-        snprintf(why, size, "work-group of %d is not a multiple of the sub-group %d", needs->wg_size, limits->work_group_multiple);
+        snprintf(why, size, "work-group of %d is not a multiple of the sub-group %d", needs->wg_size,
+                 limits->work_group_multiple);
     else if (needs->local_bytes > limits->local_bytes)
         snprintf(why, size, "%lld bytes of local memory exceed the device's %lld", (long long)needs->local_bytes,
                  (long long)limits->local_bytes);

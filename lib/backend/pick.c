@@ -68,8 +68,9 @@ attune_status backend_pick(const char *name, const char *selector, const struct 
         return ATTUNE_OK;
     struct strbuf there = {0};
     list_devices(devices, count, &there);
-    attune_status status = set_error(ATTUNE_ERROR_NO_DEVICE, "no device for backend %s%s%s; there are: %s", name,
-                                     selector ? " named " : "", selector ? selector : "", there.text ? there.text : "none");
+    attune_status status =
+        set_error(ATTUNE_ERROR_NO_DEVICE, "no device for backend %s%s%s; there are: %s", name,
+                  selector ? " named " : "", selector ? selector : "", there.text ? there.text : "none");
     strbuf_free(&there);
     return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * T-Head's ZW-M890: the chip where its OpenCL device is present, else simulated on pocl. Simulation enforces the chip's limits
- * and models no timing.
+ * T-Head's ZW-M890: the chip where its OpenCL device is present, else simulated on pocl. Simulation enforces the chip's
+ * limits and models no timing.
  */
 #define _GNU_SOURCE /* strcasestr */
 #include "backend.h"
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is publicly known of the chip, in one table. ATTUNE_ZW_M890_LIMITS overrides it, as "local=49152,private=512". */
+/* What is publicly known of the chip, in one table. ATTUNE_ZW_M890_LIMITS overrides it, as "local=49152,private=512".
+ */
 static const struct limit {
     const char *name;
     size_t member;
@@ -23,8 +24,8 @@ static const struct limit {
 };
 #define SUB_GROUP 32
 
-/* Nothing public says what the chip's OpenCL driver calls itself; ATTUNE_ZW_M890_MATCH names other parts of its device's or
- * vendor's name, separated by commas. */
+/* Nothing public says what the chip's OpenCL driver calls itself; ATTUNE_ZW_M890_MATCH names other parts of its
+ * device's or vendor's name, separated by commas. */
 static const char default_patterns[] = "zw-m890,zw-810,zhenwu,t-head";
 
 static bool named_like_the_chip(const struct cl_device *device)

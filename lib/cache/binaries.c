@@ -51,19 +51,18 @@ bool cache_binary_load(struct cache *cache, const char *key_hash, void **data, s
     attune_status status = file_read(cache->binaries, name, FILE_OF_USER, BINARY_MAX + HEADER_SIZE, &content, size);
     if (!status && !content)
         return false;
-    if (!status)
+    if (!status) {
         status = check_content(key_hash, content, size);
+        if (status)
+            set_error(status, "%s/%s: %s", cache->binaries, name, attune_last_error());
+    }
     if (!status) {
         *data = content;
         return true;
     }
+    log_once(cache, ATTUNE_LOG_WARNING);
     free(content);
     *size = 0;
-    struct strbuf path = {0};
-    strbuf_printf(&path, "%s/%s", cache->binaries, name);
-    if (!path.failed)
-        warn_once(cache, ATTUNE_LOG_WARNING, path.text);
-    strbuf_free(&path);
     return false;
 }
 

@@ -21,6 +21,8 @@ const char *cache_level_name(enum cache_level level)
 void cache_user_dir(const char *dir, char *path, size_t size)
 {
     const char *base = dir, *below = "";
+    if (env_get("ATTUNE_KERNEL_DIR"))
+        base = ""; /* entries speak of the embedded sources, not of those on disk */
     if (!base)
         base = env_get("ATTUNE_CACHE_DIR");
     if (!base) {
@@ -92,7 +94,7 @@ void cache_close(struct cache **cache)
         free((*cache)->entries[level]);
     free((*cache)->binaries);
     free((*cache)->memory);
-    free((*cache)->warned);
+    free((*cache)->logged);
     pthread_mutex_destroy(&(*cache)->mutex);
     free(*cache);
     *cache = NULL;
@@ -124,15 +126,15 @@ static enum answer read_entry(struct cache *cache, int level, const char *hash, 
         file_read(folder, name, level == CACHE_USER ? FILE_OF_USER : FILE_OF_SITE, CACHE_ENTRY_MAX, &text, &size);
     if (!status && !text)
         return ANSWER_NONE;
-    if (!status)
+    if (!status) {
         status = parse(text, size, hash, out);
+        if (status)
+            set_error(status, "%s/%s: %s", folder, name, attune_last_error());
+    }
     free(text);
     if (!status)
         return ANSWER_ENTRY;
-    char *path = join(folder, name);
-    if (path)
-        warn_once(cache, status == ATTUNE_ERROR_UNSUPPORTED ? ATTUNE_LOG_INFO : ATTUNE_LOG_WARNING, path);
-    free(path);
+    log_once(cache, status == ATTUNE_ERROR_UNSUPPORTED ? ATTUNE_LOG_INFO : ATTUNE_LOG_WARNING);
     return ANSWER_BAD;
 }
 
@@ -179,8 +181,8 @@ static bool visit_level(struct cache *cache, int level, cache_visitor visitor, v
     int count = scandir(folder, &files, is_entry_name, alphasort);
     if (count < 0) {
         if (errno != ENOENT && errno != ENOTDIR) {
-            set_error(ATTUNE_ERROR_IO, "cannot list: %s", strerror(errno));
-            warn_once(cache, ATTUNE_LOG_WARNING, folder);
+            set_error(ATTUNE_ERROR_IO, "cannot open %s: %s", folder, strerror(errno));
+            log_once(cache, ATTUNE_LOG_WARNING);
         }
         return true;
     }

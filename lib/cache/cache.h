@@ -70,7 +70,7 @@ enum cache_level { CACHE_MEMORY, CACHE_USER, CACHE_SITE, CACHE_SHIPPED, CACHE_LE
 const char *cache_level_name(enum cache_level level);
 
 /* Resolves the user's folder: dir if given ("" = none), else ATTUNE_CACHE_DIR, XDG_CACHE_HOME/attune, HOME/.cache/attune.
- * Writes "" when there is none. The folder is not made. */
+ * Writes "" when there is none, and while ATTUNE_KERNEL_DIR replaces the embedded kernels. The folder is not made. */
 void cache_user_dir(const char *dir, char *path, size_t size);
 
 /* Opens without reading. Missing folders are empty levels. logger is copied. */

@@ -291,6 +291,20 @@ static attune_status check_canonical(const struct cache_entry *entry, const char
     return same ? ATTUNE_OK : set_error(ATTUNE_ERROR_SYNTAX, "not in the form in which entries are written");
 }
 
+/* Texts may quote the file, and end on terminals. */
+static attune_status quote_safely(attune_status status)
+{
+    struct strbuf text = {0};
+    strbuf_printf(&text, "%s", attune_last_error());
+    for (size_t i = 0; i < text.length; i++)
+        if ((unsigned char)text.text[i] < 0x20 || (unsigned char)text.text[i] > 0x7e)
+            text.text[i] = '?';
+    if (text.text)
+        set_error(status, "%s", text.text);
+    strbuf_free(&text);
+    return status;
+}
+
 attune_status cache_entry_from_json(const char *text, size_t size, struct cache_entry *out)
 {
     if (size > CACHE_ENTRY_MAX)
@@ -298,16 +312,19 @@ attune_status cache_entry_from_json(const char *text, size_t size, struct cache_
                          CACHE_ENTRY_MAX);
     json_error_t error;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        return set_error(ATTUNE_ERROR_SYNTAX, "line %d: %s", error.line, error.text);
     struct cache_entry entry = {0};
-    attune_status status =
-        json_is_object(root) ? root_from_json(root, &entry) : set_error(ATTUNE_ERROR_SYNTAX, "not an object");
+    attune_status status;
+    if (json_is_object(root))
+        status = root_from_json(root, &entry);
+    else if (root)
+        status = set_error(ATTUNE_ERROR_SYNTAX, "not an object");
+    else
+        status = set_error(ATTUNE_ERROR_SYNTAX, "line %d: %s", error.line, error.text);
     json_decref(root);
     if (!status)
         status = check_canonical(&entry, text, size);
     if (status)
-        return status;
+        return quote_safely(status);
     entry.stale = cache_entry_stale(&entry);
     *out = entry;
     return ATTUNE_OK;

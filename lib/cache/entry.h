@@ -13,9 +13,10 @@ struct cache {
     struct logger logger;
     pthread_mutex_t mutex; /* of what follows */
     struct cache_entry *memory;
-    size_t memory_count, memory_capacity, memory_next; /* next: overwritten next, once all of MEMORY_MAX are taken */
-    char (*warned)[HASH_HEX_SIZE];                     /* hashes of the paths of bad files that were logged */
-    size_t warned_count;
+    size_t memory_count, memory_capacity;
+    size_t memory_next;            /* overwritten next, once there are as many as there may be */
+    char (*logged)[HASH_HEX_SIZE]; /* hashes of texts */
+    size_t logged_count;
 };
 
 bool cache_key_equal(const struct cache_key *a, const struct cache_key *b);
@@ -30,7 +31,7 @@ attune_status memory_put(struct cache *cache, const struct cache_entry *entry);
 /* Copy of the entry at index; false past the end. */
 bool memory_at(struct cache *cache, size_t index, struct cache_entry *out);
 
-/* Logs the last error about path, once per path. */
-void warn_once(struct cache *cache, attune_log_level level, const char *path);
+/* Logs the last error, once per text. */
+void log_once(struct cache *cache, attune_log_level level);
 
 #endif

@@ -9,7 +9,7 @@
 
 int64_t field_integer(const struct field *field, const void *base)
 {
-    const char *at = (const char *)base + field->offset;
+    const void *at = (const char *)base + field->offset;
     return field->type == FIELD_INT32 ? *(const int32_t *)at : *(const int64_t *)at;
 }
 
@@ -45,7 +45,7 @@ static attune_status check_double(const struct field *field, const char *prefix,
 
 static attune_status field_to_json(const struct field *field, const char *prefix, const void *base, json_t *object)
 {
-    const char *at = (const char *)base + field->offset;
+    const void *at = (const char *)base + field->offset;
     attune_status status = ATTUNE_OK;
     json_t *value = NULL;
     if (field->type == FIELD_STRING) {
@@ -95,7 +95,7 @@ static attune_status uint64_from_json(const struct field *field, const char *pre
 static attune_status field_from_json(const struct field *field, const char *prefix, const json_t *object, void *base)
 {
     const json_t *value = json_object_get(object, field->name);
-    char *at = (char *)base + field->offset;
+    void *at = (char *)base + field->offset;
     if (!value)
         return field_error(prefix, field->name, "is missing");
     if (field->type == FIELD_STRING)

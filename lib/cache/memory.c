@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define MEMORY_MAX 1024 /* entries; then the oldest are overwritten */
-#define WARNED_MAX 256  /* paths; later bad files are misses without a word */
+#define LOGGED_MAX 256  /* texts; later bad files are misses without a word */
 
 /* Under the mutex. */
 static struct cache_entry *search(struct cache *cache, const struct cache_key *key)
@@ -64,25 +64,25 @@ attune_status memory_put(struct cache *cache, const struct cache_entry *entry)
     return place ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "entries in memory");
 }
 
-/* Whether this is the first call for the path. */
-static bool first_time(struct cache *cache, const char *path)
+/* Whether this is the first call for the text. */
+static bool first_time(struct cache *cache, const char *text)
 {
     char hash[HASH_HEX_SIZE];
-    hash_hex(path, strlen(path), hash);
+    hash_hex(text, strlen(text), hash);
     pthread_mutex_lock(&cache->mutex);
-    bool first = cache->warned_count < WARNED_MAX;
-    for (size_t i = 0; i < cache->warned_count && first; i++)
-        first = strcmp(cache->warned[i], hash) != 0;
-    if (first && !cache->warned)
-        cache->warned = malloc(WARNED_MAX * sizeof *cache->warned);
-    if (first && cache->warned)
-        memcpy(cache->warned[cache->warned_count++], hash, sizeof hash);
+    bool first = cache->logged_count < LOGGED_MAX;
+    for (size_t i = 0; i < cache->logged_count && first; i++)
+        first = strcmp(cache->logged[i], hash) != 0;
+    if (first && !cache->logged)
+        cache->logged = malloc(LOGGED_MAX * sizeof *cache->logged);
+    if (first && cache->logged)
+        memcpy(cache->logged[cache->logged_count++], hash, sizeof hash);
     pthread_mutex_unlock(&cache->mutex);
     return first;
 }
 
-void warn_once(struct cache *cache, attune_log_level level, const char *path)
+void log_once(struct cache *cache, attune_log_level level)
 {
-    if (first_time(cache, path))
-        log_message(&cache->logger, level, "cache: %s: %s", path, attune_last_error());
+    if (first_time(cache, attune_last_error()))
+        log_message(&cache->logger, level, "cache: %s", attune_last_error());
 }

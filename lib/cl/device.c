@@ -89,10 +89,12 @@ bool cl_device_has_extension(const struct cl_device *device, const char *name)
 
 bool cl_device_is_pocl(const struct cl_device *device)
 {
-    return strcasestr(device->platform_name, "portable computing language") || strcasestr(device->platform_version, "pocl");
+    return strcasestr(device->platform_name, "portable computing language") ||
+           strcasestr(device->platform_version, "pocl");
 }
 
-/* Lanes that run together, as far as the device tells. OpenCL 1.2 has no query without a kernel; vendors' extensions do. */
+/* Lanes that run together, as far as the device tells. OpenCL 1.2 has no query without a kernel; vendors' extensions
+ * do. */
 static int32_t sub_group_size(const struct cl_device *device)
 {
     enum { WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043, SUB_GROUP_SIZES_INTEL = 0x4108 };
@@ -105,7 +107,8 @@ static int32_t sub_group_size(const struct cl_device *device)
         value = device_uint(device->id, WAVEFRONT_WIDTH_AMD);
     else if (cl_device_has_extension(device, "cl_intel_required_subgroup_size")) {
         size_t sizes[8] = {0}, bytes = 0;
-        if (clGetDeviceInfo(device->id, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) == CL_SUCCESS && bytes >= sizeof sizes[0])
+        if (clGetDeviceInfo(device->id, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) == CL_SUCCESS &&
+            bytes >= sizeof sizes[0])
             value = (cl_uint)sizes[bytes / sizeof sizes[0] - 1];
     }
     return value >= 1 && value <= 1024 ? (int32_t)value : 1;
@@ -171,7 +174,8 @@ static attune_status list_platforms(cl_platform_id **platforms, cl_uint *count)
 }
 
 /* Appends the platform's devices. A platform that cannot list its own is passed over: others may work. */
-static attune_status append_devices(cl_platform_id platform, int32_t platform_index, struct cl_device **devices, size_t *count)
+static attune_status append_devices(cl_platform_id platform, int32_t platform_index, struct cl_device **devices,
+                                    size_t *count)
 {
     cl_uint found = 0;
     if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &found) != CL_SUCCESS || found == 0)

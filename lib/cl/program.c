@@ -47,9 +47,10 @@ attune_status cl_program_from_source(cl_context context, cl_device_id device, co
         *out = program;
         return ATTUNE_OK;
     }
-    attune_status status = code == CL_OUT_OF_HOST_MEMORY || code == CL_DEVICE_NOT_AVAILABLE
-                               ? cl_error(code, "clBuildProgram")
-                               : set_opencl_error(ATTUNE_ERROR_BUILD, code, "a kernel did not compile with %s", options);
+    attune_status status =
+        code == CL_OUT_OF_HOST_MEMORY || code == CL_DEVICE_NOT_AVAILABLE
+            ? cl_error(code, "clBuildProgram")
+            : set_opencl_error(ATTUNE_ERROR_BUILD, code, "a kernel did not compile with %s", options);
     attach_log(program, device);
     clReleaseProgram(program);
     return status;
@@ -62,7 +63,8 @@ bool cl_program_from_binary(cl_context context, cl_device_id device, const void 
     const unsigned char *bytes = data;
     *out = NULL;
     cl_program program = clCreateProgramWithBinary(context, 1, &device, &size, &bytes, &loaded, &code);
-    if (code != CL_SUCCESS || loaded != CL_SUCCESS || clBuildProgram(program, 1, &device, options, NULL, NULL) != CL_SUCCESS) {
+    if (code != CL_SUCCESS || loaded != CL_SUCCESS ||
+        clBuildProgram(program, 1, &device, options, NULL, NULL) != CL_SUCCESS) {
         if (program)
             clReleaseProgram(program);
         return false;
@@ -76,9 +78,9 @@ bool cl_program_binary(cl_program program, void **data, size_t *size)
     cl_uint devices = 0;
     *data = NULL;
     *size = 0;
-    if (clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof devices, &devices, NULL) != CL_SUCCESS || devices != 1 ||
-        clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof *size, size, NULL) != CL_SUCCESS || *size == 0 ||
-        *size > BINARY_MAX)
+    if (clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof devices, &devices, NULL) != CL_SUCCESS ||
+        devices != 1 || clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof *size, size, NULL) != CL_SUCCESS ||
+        *size == 0 || *size > BINARY_MAX)
         return false;
     unsigned char *bytes = malloc(*size);
     if (!bytes || clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof bytes, &bytes, NULL) != CL_SUCCESS) {

@@ -16,8 +16,8 @@ attune_status cl_program_from_source(cl_context context, cl_device_id device, co
 bool cl_program_from_binary(cl_context context, cl_device_id device, const void *data, size_t size, const char *options,
                             cl_program *out);
 
-/* The program's binary for its only device: free(*data). False where the driver gives none. Take it after the first run: pocl
- * compiles the variant for a grid when it first executes, and a binary taken earlier lacks it. */
+/* The program's binary for its only device: free(*data). False where the driver gives none. Take it after the first
+ * run: pocl compiles the variant for a grid when it first executes, and a binary taken earlier lacks it. */
 bool cl_program_binary(cl_program program, void **data, size_t *size);
 
 #endif

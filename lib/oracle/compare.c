@@ -44,8 +44,7 @@ static bool within(double figure, double bound)
     return isfinite(figure) && figure <= bound;
 }
 
-attune_status oracle_verdict(attune_precision precision, const struct oracle_error *error,
-                             const struct oracle_error *plain)
+attune_status oracle_verdict(const struct oracle_error *error, const struct oracle_error *plain)
 {
     double bound = 2.0 * plain->max_abs + 1e-6;
     if (!within(error->max_abs, bound))
@@ -57,7 +56,7 @@ attune_status oracle_verdict(attune_precision precision, const struct oracle_err
         return set_error(ATTUNE_ERROR_NOT_VERIFIED,
                          "relative error %.3g is over its bound %.3g (2 x the plain implementation's + 1e-6)",
                          error->relative, bound);
-    bound = precision == ATTUNE_FAST ? fmax(1e-5, 2.0 * plain->lse) : 1e-5;
+    bound = fmax(1e-5, 2.0 * plain->lse);
     if (!within(error->lse, bound))
         return set_error(ATTUNE_ERROR_NOT_VERIFIED, "lse error %.3g is over its bound %.3g", error->lse, bound);
     return ATTUNE_OK;

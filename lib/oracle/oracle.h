@@ -51,8 +51,10 @@ struct oracle_error {
 struct oracle_error oracle_compare(const float *o, const double *ref, size_t count, const float *lse, const double *lse_ref,
                                    size_t lse_count);
 
-/* The contract: each of max_abs and relative at most 2 x the plain implementation's + 1e-6, lse at most 1e-5 (FAST: or 2 x
- * plain's). An infinite error never passes. Returns OK, or NOT_VERIFIED with a text that gives figure and bound. */
-attune_status oracle_verdict(attune_precision precision, const struct oracle_error *error, const struct oracle_error *plain);
+/* The contract, which precision enters through the plain implementation: each of max_abs and relative at most 2 x plain's
+ * + 1e-6, lse at most 1e-5 or 2 x plain's, whichever is more: a row whose only key has a product that cancels has a small
+ * lse with the error of large terms. An infinite error never passes. Returns OK, or NOT_VERIFIED with a text that gives
+ * figure and bound. */
+attune_status oracle_verdict(const struct oracle_error *error, const struct oracle_error *plain);
 
 #endif

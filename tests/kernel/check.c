@@ -80,8 +80,8 @@ attune_status check_run_enqueue(struct check_run *run, uint64_t poison)
     const attune_problem *problem = run->problem;
     attune_status status;
     if ((status = workload_device_poison(&run->device, run->queue, poison)) ||
-        (status = attune_schedule_update(run->schedule, run->queue, problem->batch, problem->q_len, problem->kv_len, 0, NULL,
-                                         NULL)))
+        (status = attune_schedule_update(run->schedule, run->queue, problem->batch, problem->q_len, problem->kv_len, 0,
+                                         NULL, NULL)))
         return status;
     return attune_attention_run(run->launcher, run->schedule, &run->device.args, run->queue, 0, NULL, NULL);
 }
@@ -89,8 +89,8 @@ attune_status check_run_enqueue(struct check_run *run, uint64_t poison)
 attune_status check_run_compare(struct check_run *run, uint64_t poison)
 {
     bool intact;
-    attune_status status = workload_device_read(&run->device, run->problem, &run->workload, run->queue, poison, run->o, run->lse,
-                                                &intact);
+    attune_status status =
+        workload_device_read(&run->device, run->problem, &run->workload, run->queue, poison, run->o, run->lse, &intact);
     if (status != ATTUNE_OK)
         return status;
     size_t rows = result_rows(run), count = result_size(run);
@@ -98,7 +98,7 @@ attune_status check_run_compare(struct check_run *run, uint64_t poison)
     struct oracle_error plain = oracle_compare(run->plain_o, run->ref_o, count, run->plain_lse, run->ref_lse, rows);
     if (!intact)
         return set_error(ATTUNE_ERROR_NOT_VERIFIED, "bytes outside o or lse were written");
-    return oracle_verdict(run->problem->desc.precision, &error, &plain);
+    return oracle_verdict(&error, &plain);
 }
 
 void check_run_destroy(struct check_run *run)
@@ -132,10 +132,11 @@ const char *check_problem(attune_context *context, const char *problem, const ch
     if (status == ATTUNE_OK)
         status = check_run_compare(&run, options->seed);
     if (status != ATTUNE_OK)
-        snprintf(text, sizeof text,
-                 "%s: %s\n  problem %s\n  config  %s\n  seed %llu, pattern %d, magnitude %g, pad %d, offset %d\n%.1000s",
-                 attune_status_name(status), attune_last_error(), problem, config, (unsigned long long)options->seed,
-                 (int)options->pattern, (double)options->magnitude, options->pad, options->offset, attune_last_build_log());
+        snprintf(
+            text, sizeof text,
+            "%s: %s\n  problem %s\n  config  %s\n  seed %llu, pattern %d, magnitude %g, pad %d, offset %d\n%.1000s",
+            attune_status_name(status), attune_last_error(), problem, config, (unsigned long long)options->seed,
+            (int)options->pattern, (double)options->magnitude, options->pad, options->offset, attune_last_build_log());
     check_run_destroy(&run);
     return status == ATTUNE_OK ? NULL : text;
 }

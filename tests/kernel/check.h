@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One kernel configuration against the oracle on one problem, through the public path: plan, schedule, launcher, run. */
+ * One kernel configuration against the oracle on one problem, through the public path: plan, schedule, launcher, run.
+ */
 #ifndef ATTUNE_TESTS_CHECK_H
 #define ATTUNE_TESTS_CHECK_H
 
@@ -27,8 +28,8 @@ attune_status check_run_enqueue(struct check_run *run, uint64_t poison);
 attune_status check_run_compare(struct check_run *run, uint64_t poison);
 void check_run_destroy(struct check_run *run);
 
-/* Runs problem with config on context and compares with the oracle under the descriptor's contract. Returns NULL, or what is
- * wrong (static buffer), the problem's text, seed and configuration included. */
+/* Runs problem with config on context and compares with the oracle under the descriptor's contract. Returns NULL, or
+ * what is wrong (static buffer), the problem's text, seed and configuration included. */
 const char *check_problem(attune_context *context, const char *problem, const char *config,
                           const struct workload_options *options);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every family against the oracle: the sizes that bite, then random problems with random configurations of the space. */
+ * Every family against the oracle: the sizes that bite, then random problems with random configurations of the space.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -103,7 +104,8 @@ static void sizes_that_bite(void **state)
         }
 }
 
-/* Default values of each family that takes the usual shapes: four magnitudes, logits beyond +-1e3, and hard patterns. */
+/* Default values of each family that takes the usual shapes: four magnitudes, logits beyond +-1e3, and hard patterns.
+ */
 static void magnitudes_and_patterns(void **state)
 {
     (void)state;

@@ -20,11 +20,11 @@
 static attune_context *context;
 static char compile_cache[] = "/tmp/attune-test-plan-XXXXXX";
 
-#define OK(call)                                                                                                       \
-    do {                                                                                                               \
-        attune_status status_ = (call);                                                                                \
-        if (status_ != ATTUNE_OK)                                                                                      \
-            fail_msg("%s: %s: %s", #call, attune_status_name(status_), attune_last_error());                           \
+#define OK(call)                                                                             \
+    do {                                                                                     \
+        attune_status status_ = (call);                                                      \
+        if (status_ != ATTUNE_OK)                                                            \
+            fail_msg("%s: %s: %s", #call, attune_status_name(status_), attune_last_error()); \
     } while (0)
 
 static const char mixed[] = "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,"
@@ -159,8 +159,8 @@ static void two_threads_share_a_plan(void **state)
 
 /* ---- several configurations in one plan */
 
-static void store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket, const char *layout,
-                        const char *config)
+static void store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket,
+                        const char *layout, const char *config)
 {
     struct cache_entry entry;
     memset(&entry, 0, sizeof entry);
@@ -194,10 +194,8 @@ static void one_batch_is_split_over_configurations(void **state)
     attune_shape shapes[2];
     for (int i = 0; i < 2; i++) {
         shapes[i] = (attune_shape){problem->batch, lengths[i][0], lengths[i][1]};
-        int32_t q[6], kv[6];
-        for (int b = 0; b < 6; b++)
-            q[b] = lengths[i][0], kv[b] = lengths[i][1];
-        store_entry(own, problem, shape_bucket_of(&problem->desc, 6, q, kv), "slots,nhd,fp32", configs[i]);
+        store_entry(own, problem, shape_bucket_uniform(&problem->desc, problem->batch, lengths[i][0], lengths[i][1]),
+                    "slots,nhd,fp32", configs[i]);
     }
     attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
     plan_options.policy = ATTUNE_CACHED_ONLY;
@@ -219,7 +217,8 @@ static void one_batch_is_split_over_configurations(void **state)
     plan_options.shapes = &unknown;
     plan_options.num_shapes = 1;
     attune_plan *none;
-    assert_int_equal(attune_plan_create(own, &problem->desc, run.device.layout, &plan_options, &none), ATTUNE_ERROR_NOT_TUNED);
+    assert_int_equal(attune_plan_create(own, &problem->desc, run.device.layout, &plan_options, &none),
+                     ATTUNE_ERROR_NOT_TUNED);
     assert_null(none);
     check_run_destroy(&run);
     attune_problem_destroy(&problem);

@@ -210,6 +210,11 @@ static void stale_answers_last(void **state)
     assert_true(found.stale);
     assert_int_equal(level, CACHE_USER);
     assert_false(cache_find_nearest(cache, &entry.key, &found, &level));
+    entry.samples = 2;
+    store_in(site, &entry, NULL, 0);
+    assert_true(cache_find(cache, &entry.key, &found, &level));
+    assert_int_equal(level, CACHE_USER);
+    assert_int_equal(found.samples, 1);
     struct cache_entry current = sample_entry();
     store_in(shipped, &current, NULL, 0);
     assert_true(cache_find(cache, &entry.key, &found, &level));

@@ -21,7 +21,7 @@ static char folder[64], user[80], site[80], shipped[80];
 static int warnings;
 static char last_warning[1024];
 
-static void count_warning(void *priv, attune_log_level level, const char *message)
+static inline void count_warning(void *priv, attune_log_level level, const char *message)
 {
     (void)priv;
     if (level > ATTUNE_LOG_WARNING)
@@ -30,7 +30,7 @@ static void count_warning(void *priv, attune_log_level level, const char *messag
     copy_string(last_warning, sizeof last_warning, message);
 }
 
-static int make_folder(void **state)
+static inline int make_folder(void **state)
 {
     (void)state;
     snprintf(folder, sizeof folder, "/tmp/attune-cache-XXXXXX");
@@ -44,7 +44,7 @@ static int make_folder(void **state)
     return 0;
 }
 
-static int remove_folder(void **state)
+static inline int remove_folder(void **state)
 {
     (void)state;
     char command[160];
@@ -52,7 +52,7 @@ static int remove_folder(void **state)
     return system(command);
 }
 
-static struct cache *open_levels(const char *user_folder, const char *site_folder, const char *shipped_folder)
+static inline struct cache *open_levels(const char *user_folder, const char *site_folder, const char *shipped_folder)
 {
     struct cache *cache;
     struct logger logger = {count_warning, NULL, ATTUNE_LOG_DEBUG};
@@ -61,12 +61,12 @@ static struct cache *open_levels(const char *user_folder, const char *site_folde
     return cache;
 }
 
-static struct cache *open_user(void)
+static inline struct cache *open_user(void)
 {
     return open_levels(user, NULL, NULL);
 }
 
-static struct cache_entry sample_entry(void)
+static inline struct cache_entry sample_entry(void)
 {
     const struct family *family = family_at(0);
     struct cache_entry entry = {
@@ -114,7 +114,7 @@ static struct cache_entry sample_entry(void)
 }
 
 /* By their JSON, which holds all members, and by staleness. */
-static bool same_entry(const struct cache_entry *a, const struct cache_entry *b)
+static inline bool same_entry(const struct cache_entry *a, const struct cache_entry *b)
 {
     char *text_a = cache_entry_to_json(a), *text_b = cache_entry_to_json(b);
     bool same = text_a && text_b && !strcmp(text_a, text_b) && a->stale == b->stale;
@@ -124,14 +124,14 @@ static bool same_entry(const struct cache_entry *a, const struct cache_entry *b)
 }
 
 /* Writes the entry by a cache on that folder alone. */
-static void store_in(const char *level_folder, const struct cache_entry *entry, char *path, size_t size)
+static inline void store_in(const char *level_folder, const struct cache_entry *entry, char *path, size_t size)
 {
     struct cache *cache = open_levels(level_folder, NULL, NULL);
     assert_int_equal(cache_store(cache, entry, path, size), ATTUNE_OK);
     cache_close(&cache);
 }
 
-static size_t load_file(const char *path, char *content, size_t max)
+static inline size_t load_file(const char *path, char *content, size_t max)
 {
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
@@ -140,7 +140,7 @@ static size_t load_file(const char *path, char *content, size_t max)
     return size;
 }
 
-static void save_file(const char *path, const char *content, size_t size)
+static inline void save_file(const char *path, const char *content, size_t size)
 {
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
