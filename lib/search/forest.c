@@ -169,12 +169,23 @@ void forest_sums(const struct forest *forest, const uint16_t *input, int32_t fir
                  int64_t *squares)
 {
     *sum = *squares = 0;
-    for (int32_t t = first; t < last; t++) {
-        const struct forest_node *nodes = forest->nodes + (size_t)t * (size_t)forest->max_nodes;
-        int32_t at = 0;
-        for (int32_t level = forest->depth[t]; level > 0; level--) /* no early exit: nothing to mispredict */
-            at = nodes[at].child + (input[nodes[at].input] > nodes[at].threshold);
-        *sum += nodes[at].value;
-        *squares += (int64_t)nodes[at].value * nodes[at].value;
+    for (int32_t t = first; t < last; t += FOREST_LANES) {
+        /* Several trees at once hide each other's latency; a fixed number of levels leaves nothing to mispredict. */
+        const struct forest_node *nodes[FOREST_LANES];
+        int32_t at[FOREST_LANES] = {0}, levels = 0;
+        for (int32_t lane = 0; lane < FOREST_LANES; lane++) {
+            nodes[lane] = forest->nodes + (size_t)(t + lane) * (size_t)forest->max_nodes;
+            levels = forest->depth[t + lane] > levels ? forest->depth[t + lane] : levels;
+        }
+        for (; levels > 0; levels--)
+            for (int32_t lane = 0; lane < FOREST_LANES; lane++) {
+                const struct forest_node *node = &nodes[lane][at[lane]];
+                at[lane] = node->child + (input[node->input] > node->threshold);
+            }
+        for (int32_t lane = 0; lane < FOREST_LANES; lane++) {
+            int64_t value = nodes[lane][at[lane]].value;
+            *sum += value;
+            *squares += value * value;
+        }
     }
 }

@@ -18,6 +18,8 @@ struct forest_node {
     int32_t value;      /* mean target of the samples that reach the node */
 };
 
+#define FOREST_LANES 4 /* num_trees is a multiple of it, and so are the bounds of forest_sums */
+
 struct forest {
     int32_t num_trees, num_fitted, next_tree;
     int32_t max_nodes;         /* per tree */
