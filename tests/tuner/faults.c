@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a candidate kernel may do to its worker: each fault gets its label, and the run goes on to a winner without it. */
+ * What a candidate kernel may do to its worker: each fault gets its label, and the run goes on to a winner without it.
+ */
 #include "fixture.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* Half of the space is faulty; the rest is healthy. The build's options carry the parameters. */
-#define SCRIPT(fault)                                                                                                  \
+#define SCRIPT(fault) \
     "{\"devices\": [{\"name\": \"Fake GPU\", \"time\": {\"default_ns\": 20000000}}], \"faults\": [" fault "]}"
 
 struct fault_case {
@@ -24,11 +25,14 @@ static const struct fault_case fault_cases[] = {
      ATTUNE_OUTCOME_BUILD_FAILED, "signal 6", 8},
     {"build failure", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"build_failure\", \"log\": \"error: planted\"}"),
      ATTUNE_OUTCOME_BUILD_FAILED, "error: planted", 8},
-    {"wrong by a little", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"wrong\", \"amount\": 0.001}"), ATTUNE_OUTCOME_WRONG,
-     "error", 8},
+    {"wrong by a little", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"wrong\", \"amount\": 0.001}"),
+     ATTUNE_OUTCOME_WRONG, "error", 8},
     {"NaN", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"nan\"}"), ATTUNE_OUTCOME_WRONG, "error inf", 8},
     {"no operation", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"no_op\"}"), ATTUNE_OUTCOME_WRONG, "error", 8},
-    {"overrun", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"overrun\"}"), ATTUNE_OUTCOME_WRONG, "outside its output", 8},
+    {"overrun", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"overrun\"}"), ATTUNE_OUTCOME_WRONG,
+     "outside its output", 8},
+    {"inputs overwritten", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"write_input\"}"), ATTUNE_OUTCOME_WRONG,
+     "inputs", 8},
     {"out of device memory", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"out_of_memory\"}"),
      ATTUNE_OUTCOME_OUT_OF_MEMORY, "CL_MEM_OBJECT_ALLOCATION_FAILURE", 8},
     {"device lost", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"device_lost\"}"), ATTUNE_OUTCOME_DEVICE_LOST,
@@ -76,6 +80,7 @@ static void run_case(void **state)
     assert_non_null(strstr(watch.faulty, "BLOCK_Q=32,"));
     const char *label = attune_outcome_name(c->outcome);
     assert_int_equal(count_records(summary.journal, "fault", "label", label), watch.seen);
+    assert_int_equal(count_reasons(summary.journal, c->reason), watch.seen);
     assert_int_equal(count_records(summary.journal, "verdict", NULL, NULL), c->tests);
     if (summary.outcomes[ATTUNE_OUTCOME_OK]) {
         assert_null(strstr(result.config, "BLOCK_Q=32,"));
