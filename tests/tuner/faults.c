@@ -46,13 +46,15 @@ static const struct fault_case fault_cases[] = {
 
 struct watch {
     attune_outcome wanted;
-    int seen;
+    int seen, missed; /* faulty ones with the right label, and taken for good */
     char faulty[ATTUNE_CONFIG_TEXT_MAX];
 };
 
 static int watch_outcome(void *priv, const attune_tune_progress *progress)
 {
     struct watch *watch = priv;
+    if (!strcmp(progress->phase, "search") && progress->outcome == ATTUNE_OUTCOME_OK)
+        watch->missed += strstr(progress->config, "BLOCK_Q=32,") != NULL;
     if (strcmp(progress->phase, "search") || progress->outcome != watch->wanted)
         return 0;
     watch->seen++;
@@ -67,7 +69,7 @@ static void run_case(void **state)
     fixture_init(&f);
     set_script(c->script);
     open_target(&f, "gpu");
-    struct watch watch = {c->outcome, 0, ""};
+    struct watch watch = {c->outcome, 0, 0, ""};
     attune_tune_options options = budget(c->tests);
     options.progress = watch_outcome;
     options.progress_priv = &watch;
@@ -76,6 +78,7 @@ static void run_case(void **state)
     tune(&f, &options, &result, &summary);
     assert_int_equal(summary.tests, c->tests);
     assert_true(watch.seen > 0);
+    assert_int_equal(watch.missed, 0);
     assert_int_equal(summary.outcomes[c->outcome], watch.seen);
     assert_non_null(strstr(watch.faulty, "BLOCK_Q=32,"));
     const char *label = attune_outcome_name(c->outcome);
