@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The worker's main loop: one request, one reply. It is started by lib/tuner/spawn.c and ends when its socket does, when the
- * thread that started it dies, or when it is killed.
+ * The worker's main loop: one request, one reply. It is started by lib/tuner/spawn.c and ends when its socket does,
+ * when the thread that started it dies, or when it is killed.
  */
 #define _GNU_SOURCE
 #include "worker.h"
@@ -82,7 +82,8 @@ static attune_status open_device(struct worker *worker, const json_t *request, j
     if (status != ATTUNE_OK)
         return status;
     cl_int code;
-    worker->queue = clCreateCommandQueue(worker->context->cl, context_device(worker->context), CL_QUEUE_PROFILING_ENABLE, &code);
+    worker->queue =
+        clCreateCommandQueue(worker->context->cl, context_device(worker->context), CL_QUEUE_PROFILING_ENABLE, &code);
     if (code != CL_SUCCESS) {
         attune_context_destroy(&worker->context);
         return cl_error(code, "clCreateCommandQueue");
@@ -96,10 +97,10 @@ static const struct {
     worker_operation run;
     bool needs_device;
 } operations[] = {
-    {"devices", list_devices, false}, {"open", open_device, false}, {"layout", worker_layout, true},
+    {"devices", list_devices, false}, {"open", open_device, false},    {"layout", worker_layout, true},
     {"load", worker_load, true},      {"unload", worker_unload, true}, {"build", worker_build, true},
-    {"poison", worker_poison, true},  {"time", worker_time, true},  {"fetch", worker_fetch, true},
-    {"probe", worker_probe, true},
+    {"poison", worker_poison, true},  {"time", worker_time, true},     {"fetch", worker_fetch, true},
+    {"digest", worker_digest, true},  {"probe", worker_probe, true},
 };
 
 static attune_status dispatch(struct worker *worker, const json_t *request, json_t **reply)
@@ -139,8 +140,8 @@ static json_t *failure(attune_status status)
     if (status == ATTUNE_ERROR_OPENCL && is_loss(attune_last_error_opencl()))
         status = ATTUNE_ERROR_DEVICE_LOST;
     const char *log = status == ATTUNE_ERROR_BUILD ? attune_last_build_log() : "";
-    return json_pack("{s:b,s:i,s:i,s:o,s:o}", "ok", 0, "status", (int)status, "opencl", attune_last_error_opencl(), "error",
-                     text_value(attune_last_error()), "log", text_value(log));
+    return json_pack("{s:b,s:i,s:i,s:o,s:o}", "ok", 0, "status", (int)status, "opencl", attune_last_error_opencl(),
+                     "error", text_value(attune_last_error()), "log", text_value(log));
 }
 
 static bool answer(struct worker *worker, const json_t *request)

@@ -50,6 +50,7 @@ attune_status worker_unload(struct worker *worker, const json_t *request, json_t
 attune_status worker_build(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_poison(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_time(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_digest(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_fetch(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply);
 

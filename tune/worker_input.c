@@ -62,9 +62,9 @@ attune_status worker_load(struct worker *worker, const json_t *request, json_t *
     if (status == ATTUNE_OK && (status = workload_create(input->problem, &options, &workload)) == ATTUNE_OK) {
         status = workload_device_create(worker->context, input->problem, &workload, &input->device);
         if (status == ATTUNE_OK)
-            *reply = json_pack("{s:I}", "bytes", (json_int_t)(workload.q.bytes + workload.k.bytes + workload.v.bytes +
-                                                              workload.k_cache.bytes + workload.v_cache.bytes +
-                                                              workload.o.bytes));
+            *reply = json_pack("{s:I}", "bytes",
+                               (json_int_t)(workload.q.bytes + workload.k.bytes + workload.v.bytes +
+                                            workload.k_cache.bytes + workload.v_cache.bytes + workload.o.bytes));
         workload_destroy(&workload);
     }
     if (status == ATTUNE_OK)
@@ -117,8 +117,46 @@ attune_status worker_fetch(struct worker *worker, const json_t *request, json_t 
     cl_int code =
         clEnqueueReadBuffer(worker->queue, device->args.o.cl, CL_TRUE, 0, device->o_bytes, mapping, 0, NULL, NULL);
     if (code == CL_SUCCESS)
-        code = clEnqueueReadBuffer(worker->queue, device->args.lse.cl, CL_TRUE, 0, device->lse_bytes, mapping + lse_at, 0, NULL,
-                                   NULL);
+        code = clEnqueueReadBuffer(worker->queue, device->args.lse.cl, CL_TRUE, 0, device->lse_bytes, mapping + lse_at,
+                                   0, NULL, NULL);
     munmap(mapping, shared);
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueReadBuffer of outputs");
+}
+
+/* Appends the hash of a buffer's bytes. */
+static attune_status hash_buffer(struct worker *worker, cl_mem buffer, struct strbuf *out)
+{
+    size_t bytes = 0;
+    cl_int code = clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
+    void *data = malloc(bytes + 1);
+    if (!data)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu bytes of an input", bytes);
+    if (code == CL_SUCCESS)
+        code = clEnqueueReadBuffer(worker->queue, buffer, CL_TRUE, 0, bytes, data, 0, NULL, NULL);
+    char hex[HASH_HEX_SIZE];
+    hash_hex(data, bytes, hex);
+    strbuf_printf(out, "%s", hex);
+    free(data);
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueReadBuffer of an input");
+}
+
+attune_status worker_digest(struct worker *worker, const json_t *request, json_t **reply)
+{
+    struct input *input;
+    attune_status status = request_input(worker, request, &input);
+    if (status != ATTUNE_OK)
+        return status;
+    const attune_attention_args *a = &input->device.args;
+    const cl_mem buffers[] = {a->q.cl,       a->k.cl,         a->v.cl,         a->k_cache.cl,
+                              a->v_cache.cl, a->kv_indptr.cl, a->kv_indices.cl};
+    struct strbuf hashes = {0};
+    for (size_t i = 0; status == ATTUNE_OK && i < sizeof buffers / sizeof buffers[0]; i++)
+        if (buffers[i])
+            status = hash_buffer(worker, buffers[i], &hashes);
+    char hex[HASH_HEX_SIZE];
+    hash_hex(hashes.text ? hashes.text : "", hashes.length, hex);
+    strbuf_free(&hashes);
+    if (status == ATTUNE_OK)
+        *reply = json_pack("{s:s}", "hash", hex);
+    return status;
 }

@@ -54,8 +54,8 @@ static attune_status prepare(struct worker *worker, enum trial trial, int vec)
     struct grid grid = grid_of(worker);
     char options[64];
     snprintf(options, sizeof options, "-D VEC=%d -D WG_SIZE=%zu", vec, grid.wg_size);
-    attune_status status = cl_program_from_source(worker->context->cl, worker->context->choice.device.id, probe_source, options,
-                                                  &probe->program);
+    attune_status status = cl_program_from_source(worker->context->cl, worker->context->choice.device.id, probe_source,
+                                                  options, &probe->program);
     if (status != ATTUNE_OK)
         return status;
     cl_int code;
@@ -102,16 +102,16 @@ static attune_status set_arguments(struct worker *worker, enum trial trial, int 
 static attune_status timer_step(struct worker *worker, json_t **reply)
 {
     size_t resolution = 0;
-    cl_int code = clGetDeviceInfo(worker->context->choice.device.id, CL_DEVICE_PROFILING_TIMER_RESOLUTION, sizeof resolution,
-                                  &resolution, NULL);
+    cl_int code = clGetDeviceInfo(worker->context->choice.device.id, CL_DEVICE_PROFILING_TIMER_RESOLUTION,
+                                  sizeof resolution, &resolution, NULL);
     if (code != CL_SUCCESS)
         return cl_error(code, "clGetDeviceInfo");
     *reply = json_pack("{s:I}", "timer_ns", (json_int_t)resolution);
     return ATTUNE_OK;
 }
 
-/* "fma" and "read": `launches` back to back. "empty": `launches` times enqueue and finish; "enqueue_ns" is the part spent
- * in enqueueing. */
+/* "fma" and "read": `launches` back to back. "empty": `launches` times enqueue and finish; "enqueue_ns" is the part
+ * spent in enqueueing. */
 attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply)
 {
     const char *name = request_text(request, "trial");
@@ -130,7 +130,8 @@ attune_status worker_probe(struct worker *worker, const json_t *request, json_t 
     uint64_t enqueue_ns = 0;
     for (int64_t i = 0; code == CL_SUCCESS && i < launches; i++) {
         uint64_t start = clock_now_ns();
-        code = clEnqueueNDRangeKernel(worker->queue, worker->probes[trial].kernel, 1, NULL, &global, &grid.wg_size, 0, NULL, NULL);
+        code = clEnqueueNDRangeKernel(worker->queue, worker->probes[trial].kernel, 1, NULL, &global, &grid.wg_size, 0,
+                                      NULL, NULL);
         enqueue_ns += clock_now_ns() - start;
         if (trial == TRIAL_EMPTY && code == CL_SUCCESS)
             code = clFinish(worker->queue);

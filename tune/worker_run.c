@@ -24,8 +24,8 @@ static attune_status make_schedule(struct worker *worker, struct slot *slot, con
         options.max_q_tokens = 1;
     attune_status status = attune_schedule_create(slot->plan, &options, &slot->schedule);
     if (status == ATTUNE_OK)
-        status = attune_schedule_update(slot->schedule, worker->queue, problem->batch, problem->q_len, problem->kv_len, 0, NULL,
-                                        NULL);
+        status = attune_schedule_update(slot->schedule, worker->queue, problem->batch, problem->q_len, problem->kv_len,
+                                        0, NULL, NULL);
     return status;
 }
 
@@ -37,8 +37,7 @@ static attune_status make_workspace(struct worker *worker, struct slot *slot)
         return status;
     cl_int code;
     slot->workspace = clCreateBuffer(worker->context->cl, CL_MEM_READ_WRITE, bytes, NULL, &code);
-    return code == CL_SUCCESS ? ATTUNE_OK
-                              : cl_error(code, "clCreateBuffer for a workspace");
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clCreateBuffer for a workspace");
 }
 
 attune_status worker_build(struct worker *worker, const json_t *request, json_t **reply)

@@ -118,7 +118,7 @@ typedef struct attune_measurement {
 
 typedef struct attune_measure_options {
     size_t size;
-    int32_t rounds;         /* interleaved rounds; each takes one sample of every configuration */
+    int32_t rounds;         /* interleaved rounds; each takes one sample of every configuration (over 8 x the fastest: 3) */
     double min_sample_ms;   /* runs are batched until a sample is at least this long */
     double max_seconds;     /* stop starting rounds after this; 0 = no limit (slow baselines get at least one sample) */
     uint64_t seed;          /* of inputs and order */

@@ -49,7 +49,8 @@ static bool has_receipt(const struct cache_entry *entry)
     return !entry->stale && cache_receipt_holds(entry);
 }
 
-static bool list_entry(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash, const char *path)
+static bool list_entry(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash,
+                       const char *path)
 {
     const struct listing *listing = priv;
     char config[ATTUNE_CONFIG_TEXT_MAX];
@@ -94,7 +95,8 @@ struct lookup {
     int found;
 };
 
-static bool match_entry(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash, const char *path)
+static bool match_entry(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash,
+                        const char *path)
 {
     struct lookup *lookup = priv;
     (void)level, (void)path;
@@ -125,8 +127,8 @@ attune_status attune_cache_show(const attune_target_options *options, const char
     cache_visit(cache, match_entry, &lookup, NULL);
     cache_close(&cache);
     if (lookup.found != 1)
-        return set_error(ATTUNE_ERROR_NOT_TUNED, lookup.found ? "%d entries begin with %s" : "%d entries have the key %s",
-                         lookup.found, key);
+        return set_error(ATTUNE_ERROR_NOT_TUNED,
+                         lookup.found ? "%d entries begin with %s" : "%d entries have the key %s", lookup.found, key);
     *text = cache_entry_to_json(&lookup.entry);
     return *text ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for an entry's text");
 }

@@ -4,35 +4,35 @@
 #include <string.h>
 
 /* Fields by kind, so that writing and reading cannot disagree: X(object's member, bytes or lowest value). */
-#define TEXTS(X)                                                                                                       \
-    X(device.name)                                                                                                     \
-    X(device.vendor)                                                                                                   \
-    X(device.version)                                                                                                  \
-    X(device.driver)                                                                                                   \
-    X(device.platform_name)                                                                                            \
-    X(device.platform_version)                                                                                         \
-    X(device.extensions)                                                                                               \
-    X(device.cpu_model)                                                                                                \
+#define TEXTS(X)               \
+    X(device.name)             \
+    X(device.vendor)           \
+    X(device.version)          \
+    X(device.driver)           \
+    X(device.platform_name)    \
+    X(device.platform_version) \
+    X(device.extensions)       \
+    X(device.cpu_model)        \
     X(simulated)
 
-#define NUMBERS(X)                                                                                                     \
-    X(device.platform_index, 0)                                                                                        \
-    X(device.device_index, 0)                                                                                          \
-    X(device.type, 0)                                                                                                  \
-    X(device.compute_units, 1)                                                                                         \
-    X(device.opencl_major, 1)                                                                                          \
-    X(device.opencl_minor, 0)                                                                                          \
-    X(device.max_work_group_size, 1)                                                                                   \
-    X(device.local_mem_bytes, 0)                                                                                       \
-    X(device.global_mem_bytes, 0)                                                                                      \
-    X(device.max_alloc_bytes, 0)                                                                                       \
-    X(device.sub_group_size, 1)                                                                                        \
-    X(device.fine_svm, 0)                                                                                              \
-    X(device.coarse_svm, 0)                                                                                            \
-    X(limits.max_work_group_size, 1)                                                                                   \
-    X(limits.work_group_multiple, 1)                                                                                   \
-    X(limits.local_bytes, 0)                                                                                           \
-    X(limits.private_bytes, 0)                                                                                         \
+#define NUMBERS(X)                   \
+    X(device.platform_index, 0)      \
+    X(device.device_index, 0)        \
+    X(device.type, 0)                \
+    X(device.compute_units, 1)       \
+    X(device.opencl_major, 1)        \
+    X(device.opencl_minor, 0)        \
+    X(device.max_work_group_size, 1) \
+    X(device.local_mem_bytes, 0)     \
+    X(device.global_mem_bytes, 0)    \
+    X(device.max_alloc_bytes, 0)     \
+    X(device.sub_group_size, 1)      \
+    X(device.fine_svm, 0)            \
+    X(device.coarse_svm, 0)          \
+    X(limits.max_work_group_size, 1) \
+    X(limits.work_group_multiple, 1) \
+    X(limits.local_bytes, 0)         \
+    X(limits.private_bytes, 0)       \
     X(limits.private_bytes_group, 0)
 
 /* Drivers may name devices in any encoding; JSON takes UTF-8. */
@@ -53,7 +53,8 @@ json_t *device_to_json(const struct backend_choice *choice)
     json_t *json = json_pack("{s:b,s:s}", "ok", 1, "backend", choice->backend->name);
     int failed = !json;
 #define WRITE_TEXT(member) failed |= json_object_set_new(json, #member, safe_string(choice->member));
-#define WRITE_NUMBER(member, lowest) failed |= json_object_set_new(json, #member, json_integer((json_int_t)choice->member));
+#define WRITE_NUMBER(member, lowest) \
+    failed |= json_object_set_new(json, #member, json_integer((json_int_t)choice->member));
     TEXTS(WRITE_TEXT)
     NUMBERS(WRITE_NUMBER)
     if (failed) {
@@ -85,8 +86,8 @@ attune_status device_from_json(const json_t *json, struct backend_choice *out)
     bool ok = out->backend;
     long long number;
 #define READ_TEXT(member) ok &= read_text(json, #member, out->member, sizeof out->member);
-#define READ_NUMBER(part, lowest)                                                                                      \
-    ok &= read_number(json, #part, lowest, &number);                                                                   \
+#define READ_NUMBER(part, lowest)                    \
+    ok &= read_number(json, #part, lowest, &number); \
     out->part = number;
     TEXTS(READ_TEXT)
     NUMBERS(READ_NUMBER)
@@ -99,7 +100,8 @@ attune_status device_list_from_json(const json_t *reply, attune_device_info *out
     json_t *item;
     const json_t *devices = json_object_get(reply, "devices");
     *count = 0;
-    json_array_foreach (devices, i, item) {
+    json_array_foreach(devices, i, item)
+    {
         struct backend_choice choice;
         attune_status status = device_from_json(item, &choice);
         if (status != ATTUNE_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Confirmation: a workload's best few against the default and the incumbent, with fresh samples in interleaved rounds. What is
- * published comes from here, never from the search. */
+ * Confirmation: a workload's best few against the default and the incumbent, with fresh samples in interleaved rounds.
+ * What is published comes from here, never from the search. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,13 +11,17 @@
 #define MAX_FINALISTS (TOP + 2)
 #define ROUNDS 15
 #define MIN_SAMPLE_MS 20.0
+#define SLOW_RATIO 2.0
+#define SLOW_ROUNDS 5
 /* The interval's lower end must clear this to replace what was there. */
 #define MIN_GAIN 1.01
+#define ROOFLINE_MARGIN 0.4
 
 struct finals {
     struct candidate finalists[MAX_FINALISTS];
     int32_t count, untuned, incumbent; /* indices; -1 = none */
     struct rounds rounds;
+    double fastest_possible_ms; /* by the roofline: what is faster did not do the work */
 };
 
 static int32_t add_finalist(struct finals *finals, const struct kernel_config *config)
@@ -78,7 +82,7 @@ static bool usable(const struct finals *finals, int32_t i, double *median)
 {
     double mad;
     return i >= 0 && finals->finalists[i].outcome == ATTUNE_OUTCOME_OK &&
-           rounds_median(&finals->rounds, i, median, &mad) > 0;
+           rounds_median(&finals->rounds, i, median, &mad) > 0 && *median >= finals->fastest_possible_ms;
 }
 
 /* Smallest median, and whom it must beat: the incumbent, else the default. -1 where there is none. */
@@ -95,6 +99,14 @@ static void rank(const struct finals *finals, int32_t *best, int32_t *base)
         *base = finals->incumbent;
     else if (usable(finals, finals->untuned, &median))
         *base = finals->untuned;
+}
+
+/* Fast kernels come close to the roofline, and its two rates are disturbed by what else runs, so the margin is wide.
+ * Under FAST there are quicker instructions than those that the rates are of. */
+static void set_quarantine(const struct tuned_workload *workload, struct finals *finals)
+{
+    double floor_ms = roofline_ms(workload->problem, finals->rounds.fma_gflops, finals->rounds.read_gbps);
+    finals->fastest_possible_ms = workload->problem->desc.precision == ATTUNE_STRICT ? ROOFLINE_MARGIN * floor_ms : 0;
 }
 
 /* Keeps the given finalists only, in this order; equal indices once. */
@@ -117,23 +129,25 @@ static void keep(struct finals *finals, const int32_t *order, int32_t count)
     *finals = kept;
 }
 
-/* The best of several was chosen by the very samples that show its gain, and luck was part of that: so it has to win again, with
- * fresh samples, which are the ones that count. */
+/* The best of several was chosen by the very samples that show its gain, and luck was part of that: so it has to win
+ * again, with fresh samples, which are the ones that count. */
 static attune_status duel(struct tuning *tuning, struct tuned_workload *workload, struct finals *finals, int32_t best,
                           int32_t base)
 {
     const int32_t order[] = {best, base, finals->untuned};
     keep(finals, order, 3);
-    struct rounds_options options = {ROUNDS, 0};
+    struct rounds_options options = {ROUNDS, SLOW_RATIO, SLOW_ROUNDS, 0};
     attune_status status = rounds_run(tuning->target, &workload->reference, finals->finalists, finals->count, &options,
                                       &tuning->rng, &finals->rounds);
     if (status != ATTUNE_OK)
         return status;
     record_rounds(tuning, workload, finals->finalists, &finals->rounds);
+    set_quarantine(workload, finals);
     return finals->rounds.status;
 }
 
-static void fill_result(const struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals, int32_t winner)
+static void fill_result(const struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals,
+                        int32_t winner)
 {
     attune_tune_result *r = workload->result;
     const struct candidate *c = &finals->finalists[winner];
@@ -160,7 +174,8 @@ static double mean(const int32_t *x, int32_t count)
     return count ? sum / count : 0;
 }
 
-static attune_status store(struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals, int32_t winner)
+static attune_status store(struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals,
+                           int32_t winner)
 {
     const attune_problem *problem = workload->problem;
     attune_tune_result *r = workload->result;
@@ -197,10 +212,10 @@ static void record_promotion(struct tuning *tuning, const struct tuned_workload 
 {
     const attune_tune_result *r = workload->result;
     record(tuning, "promotion",
-           json_pack("{s:s,s:s,s:b,s:f,s:f,s:f,s:f,s:f,s:f}", "problem", attune_problem_text(workload->problem), "config",
-                     winner >= 0 ? finals->finalists[winner].text : "", "promoted", promoted, "time_ms", r->time_ms,
-                     "default_ms", r->default_ms, "gain", r->gain, "over_incumbent", over_base->mid, "over_low", over_base->low,
-                     "over_high", over_base->high));
+           json_pack("{s:s,s:s,s:b,s:f,s:f,s:f,s:f,s:f,s:f}", "problem", attune_problem_text(workload->problem),
+                     "config", winner >= 0 ? finals->finalists[winner].text : "", "promoted", promoted, "time_ms",
+                     r->time_ms, "default_ms", r->default_ms, "gain", r->gain, "over_incumbent", over_base->mid,
+                     "over_low", over_base->low, "over_high", over_base->high));
 }
 
 static bool clears(const struct tuning *tuning, const struct finals *finals, int32_t best, int32_t base,
@@ -210,8 +225,8 @@ static bool clears(const struct tuning *tuning, const struct finals *finals, int
     return over_base->low > MIN_GAIN;
 }
 
-static attune_status publish(struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals, int32_t winner,
-                             const struct stats_interval *over_base, bool promoted)
+static attune_status publish(struct tuning *tuning, struct tuned_workload *workload, const struct finals *finals,
+                             int32_t winner, const struct stats_interval *over_base, bool promoted)
 {
     attune_status status = ATTUNE_OK;
     fill_result(tuning, workload, finals, winner);
@@ -256,12 +271,13 @@ attune_status confirm_workload(struct tuning *tuning, struct tuned_workload *wor
     attune_status status = verify_finalists(tuning, workload, finals);
     if (status == ATTUNE_OK) {
         double left = seconds > 0 ? seconds - (double)(clock_now_ns() - start) * 1e-9 : 0;
-        struct rounds_options options = {ROUNDS, seconds > 0 && left < 0.001 ? 0.001 : left};
-        status = rounds_run(tuning->target, &workload->reference, finals->finalists, finals->count, &options, &tuning->rng,
-                            &finals->rounds);
+        struct rounds_options options = {ROUNDS, SLOW_RATIO, SLOW_ROUNDS, seconds > 0 && left < 0.001 ? 0.001 : left};
+        status = rounds_run(tuning->target, &workload->reference, finals->finalists, finals->count, &options,
+                            &tuning->rng, &finals->rounds);
     }
     if (status == ATTUNE_OK) {
         record_rounds(tuning, workload, finals->finalists, &finals->rounds);
+        set_quarantine(workload, finals);
         status = finals->rounds.status;
     }
     if (status == ATTUNE_OK)

@@ -9,27 +9,35 @@
 
 #define MAX_ROUNDS 10000
 
-static attune_status check_arguments(const attune_target *target, const attune_problem *problem, const char *const *configs,
-                                     size_t num_configs, const attune_measure_options *options, const attune_measurement *out)
+static attune_status check_arguments(const attune_target *target, const attune_problem *problem,
+                                     const char *const *configs, size_t num_configs,
+                                     const attune_measure_options *options, const attune_measurement *out)
 {
     if (!target || !problem || !configs || !out)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
-                         !target ? "target" : !problem ? "problem" : !configs ? "configs" : "out");
+                         !target    ? "target"
+                         : !problem ? "problem"
+                         : !configs ? "configs"
+                                    : "out");
     if (num_configs < 1 || num_configs > MAX_CANDIDATES)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_configs is %zu; it must be 1 to %d", num_configs, MAX_CANDIDATES);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_configs is %zu; it must be 1 to %d", num_configs,
+                         MAX_CANDIDATES);
     attune_status status = struct_check(options, sizeof *options, "options");
     if (status != ATTUNE_OK)
         return status;
     if (options->rounds < 1 || options->rounds > MAX_ROUNDS)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.rounds is %d; it must be 1 to %d", options->rounds, MAX_ROUNDS);
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.rounds is %d; it must be 1 to %d", options->rounds,
+                         MAX_ROUNDS);
     if (!(options->min_sample_ms >= 0) || !(options->max_seconds >= 0))
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.min_sample_ms and options.max_seconds must not be negative");
+        return set_error(ATTUNE_ERROR_INVALID_SIZE,
+                         "options.min_sample_ms and options.max_seconds must not be negative");
     return attune_problem_supported(problem);
 }
 
 /* What a configuration's name means on this target. */
-static attune_status resolve(struct attune_target *target, const attune_problem *problem, const struct selection *answer,
-                             const char *name, struct kernel_config *config, const char **source)
+static attune_status resolve(struct attune_target *target, const attune_problem *problem,
+                             const struct selection *answer, const char *name, struct kernel_config *config,
+                             const char **source)
 {
     struct kernel_facts facts = target_facts(target, problem);
     *source = "forced";
@@ -95,7 +103,7 @@ static attune_status measure(struct job *job, const attune_measure_options *opti
 {
     attune_status status = verify_all(job, options->min_sample_ms);
     struct rounds rounds = {0};
-    struct rounds_options how = {options->rounds, options->max_seconds};
+    struct rounds_options how = {options->rounds, 8.0, 3, options->max_seconds};
     if (status == ATTUNE_OK)
         status = rounds_run(job->target, &job->reference, job->candidates, job->count, &how, &job->rng, &rounds);
     if (status == ATTUNE_OK && rounds.status != ATTUNE_OK)

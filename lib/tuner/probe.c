@@ -21,8 +21,8 @@ struct trial {
 static double run_trial(struct attune_target *target, const struct trial *trial, double *elapsed_ms, json_t **out)
 {
     json_t *reply;
-    json_t *request = json_pack("{s:s,s:s,s:i,s:i,s:i}", "op", "probe", "trial", trial->name, "vec", trial->vec, "iterations",
-                                trial->iterations, "launches", trial->launches);
+    json_t *request = json_pack("{s:s,s:s,s:i,s:i,s:i}", "op", "probe", "trial", trial->name, "vec", trial->vec,
+                                "iterations", trial->iterations, "launches", trial->launches);
     *elapsed_ms = 0;
     if (out)
         *out = NULL;

@@ -5,8 +5,8 @@
 
 #include "target.h"
 
-/* fp32 multiply-add rate with the best vector width, and read bandwidth, of the session's worker now: 0 where a trial fails.
- * The first call of a target tries several widths. */
+/* fp32 multiply-add rate with the best vector width, and read bandwidth, of the session's worker now: 0 where a trial
+ * fails. The first call of a target tries several widths. */
 void probe_peaks(struct attune_target *target, double *fma_gflops, double *read_gbps);
 
 /* Time that the roofline of the two rates permits; 0 = not known. */

@@ -28,7 +28,8 @@ bool frame_send(int socket, const json_t *message)
         return false;
     size_t length = strlen(text);
     uint32_t header = (uint32_t)length;
-    bool ok = length <= PROTOCOL_FRAME_MAX && send_all(socket, &header, sizeof header) && send_all(socket, text, length);
+    bool ok =
+        length <= PROTOCOL_FRAME_MAX && send_all(socket, &header, sizeof header) && send_all(socket, text, length);
     free(text);
     return ok;
 }

@@ -106,7 +106,8 @@ static void *run_plain(void *priv)
 static void round_to(attune_dtype dtype, float *values, size_t count)
 {
     for (size_t i = 0; i < count && dtype != ATTUNE_FP32; i++)
-        values[i] = dtype == ATTUNE_FP16 ? half_to_float(float_to_half(values[i])) : bf16_to_float(float_to_bf16(values[i]));
+        values[i] =
+            dtype == ATTUNE_FP16 ? half_to_float(float_to_half(values[i])) : bf16_to_float(float_to_bf16(values[i]));
 }
 
 static attune_status run_oracles(struct input_set *set, const struct oracle_input *input)
@@ -137,7 +138,9 @@ static attune_status run_oracles(struct input_set *set, const struct oracle_inpu
     }
     free(o);
     free(lse);
-    return status == ATTUNE_OK ? ATTUNE_OK : set_error(status, "out of memory for the reference of %s", attune_problem_text(set->problem));
+    return status == ATTUNE_OK
+               ? ATTUNE_OK
+               : set_error(status, "out of memory for the reference of %s", attune_problem_text(set->problem));
 }
 
 attune_status input_set_compute(struct input_set *set)
@@ -162,14 +165,27 @@ attune_status input_set_compute(struct input_set *set)
 
 /* ---- worker */
 
+attune_outcome input_set_digest(struct session *session, const struct input_set *set, char digest[HASH_HEX_SIZE])
+{
+    json_t *reply, *request = json_pack("{s:s,s:i}", "op", "digest", "input", set->id);
+    attune_outcome outcome = session_request(session, request, session->deadlines.load, &reply);
+    if (outcome != ATTUNE_OUTCOME_OK)
+        return outcome;
+    const char *hash = json_string_value(json_object_get(reply, "hash"));
+    copy_string(digest, HASH_HEX_SIZE, hash ? hash : "");
+    json_decref(reply);
+    return ATTUNE_OUTCOME_OK;
+}
+
 attune_outcome input_set_load(struct session *session, struct input_set *set)
 {
     if (session->alive && set->generation == session->generation)
         return ATTUNE_OUTCOME_OK;
-    json_t *request = json_pack("{s:s,s:i,s:s,s:I,s:i,s:f,s:i,s:i,s:i}", "op", "load", "input", set->id, "problem",
-                                attune_problem_text(set->problem), "seed", (json_int_t)set->options.seed, "pattern",
-                                (int)set->options.pattern, "magnitude", (double)set->options.magnitude, "slack",
-                                (int)set->options.slack_slots, "pad", (int)set->options.pad, "offset", (int)set->options.offset);
+    json_t *request =
+        json_pack("{s:s,s:i,s:s,s:I,s:i,s:f,s:i,s:i,s:i}", "op", "load", "input", set->id, "problem",
+                  attune_problem_text(set->problem), "seed", (json_int_t)set->options.seed, "pattern",
+                  (int)set->options.pattern, "magnitude", (double)set->options.magnitude, "slack",
+                  (int)set->options.slack_slots, "pad", (int)set->options.pad, "offset", (int)set->options.offset);
     json_t *reply;
     attune_outcome outcome = session_request(session, request, session->deadlines.load, &reply);
     if (outcome != ATTUNE_OUTCOME_OK)
@@ -177,5 +193,5 @@ attune_outcome input_set_load(struct session *session, struct input_set *set)
     session->loaded_bytes += (size_t)json_integer_value(json_object_get(reply, "bytes"));
     set->generation = session->generation;
     json_decref(reply);
-    return ATTUNE_OUTCOME_OK;
+    return input_set_digest(session, set, set->digest);
 }

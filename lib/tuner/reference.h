@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the supervisor knows of a problem and a worker must not: the fp64 oracle's output and the plain implementation's error,
- * for the workload itself and for a small one of the same descriptor with lengths and values that bite.
+ * What the supervisor knows of a problem and a worker must not: the fp64 oracle's output and the plain implementation's
+ * error, for the workload itself and for a small one of the same descriptor with lengths and values that bite.
  */
 #ifndef ATTUNE_TUNER_REFERENCE_H
 #define ATTUNE_TUNER_REFERENCE_H
@@ -16,11 +16,12 @@ struct input_set {
     struct workload_options options;
     struct workload_tensor geometry; /* of O: no data */
     int32_t heads, dim;
-    size_t num_values, num_rows;     /* of O, of LSE */
-    double *o, *lse;                 /* NULL until computed; packed */
+    size_t num_values, num_rows; /* of O, of LSE */
+    double *o, *lse;             /* NULL until computed; packed */
     struct oracle_error plain;
-    uint32_t generation;             /* worker that has it loaded */
-    uint64_t poison_seed;            /* what its outputs were last filled with */
+    uint32_t generation;        /* worker that has it loaded */
+    char digest[HASH_HEX_SIZE]; /* of the inputs as loaded */
+    uint64_t poison_seed;       /* what its outputs were last filled with */
 };
 
 #define NUM_EDGE_SETS 5
@@ -37,6 +38,9 @@ void reference_destroy(struct reference *reference);
 
 /* Computes a set's oracle and plain error, unless it has them. */
 attune_status input_set_compute(struct input_set *set);
+
+/* Hash of a set's inputs in the worker now. */
+attune_outcome input_set_digest(struct session *session, const struct input_set *set, char digest[HASH_HEX_SIZE]);
 
 /* Loads a set into the session's worker, unless it is there. */
 attune_outcome input_set_load(struct session *session, struct input_set *set);

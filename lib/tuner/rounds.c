@@ -6,9 +6,6 @@
 
 #include "probe.h"
 
-/* A candidate this much slower than the fastest takes part in the first rounds only: it can decide nothing. */
-#define SLOW_RATIO 8.0
-#define SLOW_ROUNDS 3
 #define RESAMPLES 2000
 /* Peaks are measured in every so many rounds. */
 #define PEAK_EVERY 3
@@ -24,8 +21,8 @@ static attune_outcome make_ready(struct attune_target *target, struct reference 
     return outcome;
 }
 
-static attune_outcome sample(struct attune_target *target, struct reference *reference, struct candidate *candidate, bool check,
-                             struct rng *rng, double *time_ms)
+static attune_outcome sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+                             bool check, struct rng *rng, double *time_ms)
 {
     attune_outcome outcome = make_ready(target, reference, candidate);
     if (outcome == ATTUNE_OUTCOME_OK && check)
@@ -58,23 +55,23 @@ static double fastest(const struct rounds *rounds)
     return best;
 }
 
-static bool takes_part(const struct rounds *rounds, const struct candidate *candidate, int32_t i)
+/* The slow decide nothing, and their ratios need no fine interval. */
+static bool takes_part(const struct rounds *rounds, const struct rounds_options *options,
+                       const struct candidate *candidate, int32_t i)
 {
-    if (candidate->outcome != ATTUNE_OUTCOME_OK)
-        return false;
-    double best = fastest(rounds);
-    return rounds->count < SLOW_ROUNDS || best == 0 || rounds->times[i] <= SLOW_RATIO * best;
+    return candidate->outcome == ATTUNE_OUTCOME_OK &&
+           (rounds->count < options->slow_rounds || rounds->times[i] <= options->slow_ratio * fastest(rounds));
 }
 
 static attune_status run_round(struct attune_target *target, struct reference *reference, struct candidate *candidates,
-                               bool check, struct rng *rng, struct rounds *rounds)
+                               const struct rounds_options *options, bool check, struct rng *rng, struct rounds *rounds)
 {
     int32_t order[MAX_CANDIDATES], count = rounds->num_candidates;
     double *times = rounds->times + (size_t)rounds->count * (size_t)count;
     shuffle(order, count, rng);
     for (int32_t k = 0; k < count; k++) {
         int32_t i = order[k];
-        if (!takes_part(rounds, &candidates[i], i))
+        if (!takes_part(rounds, options, &candidates[i], i))
             continue;
         attune_status status = candidate_prepare(target, reference);
         if (status != ATTUNE_OK)
@@ -123,7 +120,7 @@ attune_status rounds_run(struct attune_target *target, struct reference *referen
         if (r % PEAK_EVERY == 0)
             measure_peaks(target, &peaks);
         bool check = r == 0 || r == checked || r == options->rounds - 1;
-        out->status = run_round(target, reference, candidates, check, rng, out);
+        out->status = run_round(target, reference, candidates, options, check, rng, out);
     }
     if (out->status == ATTUNE_OK)
         measure_peaks(target, &peaks);

@@ -10,13 +10,16 @@
 
 struct rounds_options {
     int32_t rounds;
+    /* A candidate this many times slower than the fastest takes part in so many rounds only. */
+    double slow_ratio;
+    int32_t slow_rounds;
     double max_seconds; /* no round is started after; 0 = no limit. The first always runs */
 };
 
 struct rounds {
-    int32_t count;      /* of rounds that ran */
+    int32_t count; /* of rounds that ran */
     int32_t capacity, num_candidates;
-    double *times;      /* [capacity][num_candidates] ms; 0 = no sample */
+    double *times;                /* [capacity][num_candidates] ms; 0 = no sample */
     double fma_gflops, read_gbps; /* medians over the rounds; 0 = not measured */
     attune_status status;         /* not OK: the device was lost on the way */
 };

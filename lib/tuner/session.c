@@ -159,8 +159,8 @@ static attune_outcome reason_of_death(struct session *session, const char *opera
     if (!death.known)
         snprintf(session->reason, sizeof session->reason, "worker died during %s%s%.160s", operation, colon, words);
     else if (death.signal)
-        snprintf(session->reason, sizeof session->reason, "worker killed by signal %d (%s) during %s%s%.160s", death.signal,
-                 strsignal(death.signal), operation, colon, words);
+        snprintf(session->reason, sizeof session->reason, "worker killed by signal %d (%s) during %s%s%.160s",
+                 death.signal, strsignal(death.signal), operation, colon, words);
     else
         snprintf(session->reason, sizeof session->reason, "worker exited with status %d during %s%s%.160s", death.code,
                  operation, colon, words);
@@ -171,12 +171,17 @@ static attune_outcome reason_of_death(struct session *session, const char *opera
 static attune_outcome outcome_of_status(attune_status status)
 {
     switch (status) {
-    case ATTUNE_OK: return ATTUNE_OUTCOME_OK;
-    case ATTUNE_ERROR_BUILD: return ATTUNE_OUTCOME_BUILD_FAILED;
+    case ATTUNE_OK:
+        return ATTUNE_OUTCOME_OK;
+    case ATTUNE_ERROR_BUILD:
+        return ATTUNE_OUTCOME_BUILD_FAILED;
     case ATTUNE_ERROR_OUT_OF_MEMORY:
-    case ATTUNE_ERROR_DEVICE_MEMORY: return ATTUNE_OUTCOME_OUT_OF_MEMORY;
-    case ATTUNE_ERROR_DEVICE_LOST: return ATTUNE_OUTCOME_DEVICE_LOST;
-    default: return ATTUNE_OUTCOME_FAILED;
+    case ATTUNE_ERROR_DEVICE_MEMORY:
+        return ATTUNE_OUTCOME_OUT_OF_MEMORY;
+    case ATTUNE_ERROR_DEVICE_LOST:
+        return ATTUNE_OUTCOME_DEVICE_LOST;
+    default:
+        return ATTUNE_OUTCOME_FAILED;
     }
 }
 
@@ -196,8 +201,10 @@ static attune_outcome read_reply(struct session *session, json_t *reply)
     session->status = (attune_status)json_integer_value(json_object_get(reply, "status"));
     const char *error = json_string_value(json_object_get(reply, "error"));
     const char *log = first_error_line(json_string_value(json_object_get(reply, "log")));
-    snprintf(session->reason, sizeof session->reason, "%s%s%.*s", error ? error : "no reason given", log[0] ? ": " : "",
-             (int)strcspn(log, "\n"), log);
+    if (log[0])
+        snprintf(session->reason, sizeof session->reason, "does not compile: %.*s", (int)strcspn(log, "\n"), log);
+    else
+        copy_string(session->reason, sizeof session->reason, error ? error : "no reason given");
     attune_outcome outcome = outcome_of_status(session->status);
     if (outcome == ATTUNE_OUTCOME_OK || session->status == ATTUNE_ERROR_INTERNAL)
         outcome = ATTUNE_OUTCOME_FAILED;
@@ -237,13 +244,18 @@ attune_outcome session_request(struct session *session, json_t *request, double 
     enum wait_end end = sent ? wait_reply(session, deadline_s, &reply) : WAIT_DIED;
     session->elapsed_ns = clock_now_ns() - start;
     switch (end) {
-    case WAIT_REPLY: break;
-    case WAIT_DIED: drain_errors(session); return reason_of_death(session, operation);
-    case WAIT_TIMEOUT: return fail(session, ATTUNE_OUTCOME_TIMEOUT, "no answer to %s within %g s", operation, deadline_s);
+    case WAIT_REPLY:
+        break;
+    case WAIT_DIED:
+        drain_errors(session);
+        return reason_of_death(session, operation);
+    case WAIT_TIMEOUT:
+        return fail(session, ATTUNE_OUTCOME_TIMEOUT, "no answer to %s within %g s", operation, deadline_s);
     case WAIT_MEMORY:
         return fail(session, ATTUNE_OUTCOME_OUT_OF_MEMORY, "worker grew past %lld bytes during %s",
                     (long long)session->memory_limit, operation);
-    case WAIT_BROKEN: return fail(session, ATTUNE_OUTCOME_CRASHED, "worker sent no valid answer to %s", operation);
+    case WAIT_BROKEN:
+        return fail(session, ATTUNE_OUTCOME_CRASHED, "worker sent no valid answer to %s", operation);
     }
     attune_outcome outcome = read_reply(session, reply);
     if (out && outcome == ATTUNE_OUTCOME_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The supervisor's side of one worker at a time: requests with deadlines, what became of the worker, and a new one when the
- * last is gone. Whatever goes wrong with a request is an attune_outcome with a text; the session stays usable.
+ * The supervisor's side of one worker at a time: requests with deadlines, what became of the worker, and a new one when
+ * the last is gone. Whatever goes wrong with a request is an attune_outcome with a text; the session stays usable.
  */
 #ifndef ATTUNE_TUNER_SESSION_H
 #define ATTUNE_TUNER_SESSION_H
@@ -20,7 +20,7 @@ struct session_deadlines {
 
 struct session {
     struct spawner *spawner;
-    const char *program;         /* the owner's */
+    const char *program;          /* the owner's */
     char backend[16], device[64]; /* to open in each worker; "" = whatever the environment says */
     int64_t memory_limit;
     struct session_deadlines deadlines;
@@ -35,11 +35,11 @@ struct session {
     uint8_t *shared;     /* mapping of process.shared */
     size_t shared_size;
 
-    char errors[4096];   /* the last of the worker's stderr */
+    char errors[4096]; /* the last of the worker's stderr */
     size_t errors_length;
-    char reason[256];    /* why the last request failed */
+    char reason[256];     /* why the last request failed */
     attune_status status; /* what the worker said of it, or ATTUNE_OK */
-    uint64_t elapsed_ns; /* of the last request, by clock_now_ns() */
+    uint64_t elapsed_ns;  /* of the last request, by clock_now_ns() */
 };
 
 /* Zeroes and fills; starts nothing. program must outlive the session. */

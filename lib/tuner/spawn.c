@@ -228,7 +228,8 @@ attune_status spawner_start(struct spawner *spawner, const char *program, struct
     int error = posix_spawn_file_actions_init(&actions);
     if (error)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "no memory to start a worker");
-    if (!folder_make_temporary(process.folder, sizeof process.folder, &process.folder_lock) || !make_pipes(&process, &pipes))
+    if (!folder_make_temporary(process.folder, sizeof process.folder, &process.folder_lock) ||
+        !make_pipes(&process, &pipes))
         error = errno;
     else if (!(envp = worker_environment(process.folder)))
         error = ENOMEM;

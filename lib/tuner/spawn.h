@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Starting and ending worker processes. The worker asks the kernel to kill it when its creating *thread* dies, so one thread
- * that lives as long as the spawner starts them all. Nothing here knows what a worker does.
+ * Starting and ending worker processes. The worker asks the kernel to kill it when its creating *thread* dies, so one
+ * thread that lives as long as the spawner starts them all. Nothing here knows what a worker does.
  */
 #ifndef ATTUNE_TUNER_SPAWN_H
 #define ATTUNE_TUNER_SPAWN_H
@@ -22,9 +22,9 @@ struct worker_process {
 };
 
 struct worker_exit {
-    bool known;  /* false: somebody else reaped it */
-    int code;    /* exit status, or -1 */
-    int signal;  /* 0, or the signal that ended it */
+    bool known; /* false: somebody else reaped it */
+    int code;   /* exit status, or -1 */
+    int signal; /* 0, or the signal that ended it */
 };
 
 attune_status spawner_create(struct spawner **out);
@@ -34,10 +34,13 @@ void spawner_destroy(struct spawner **spawner);
 /* Starts program. WORKER when it cannot be started. */
 attune_status spawner_start(struct spawner *spawner, const char *program, struct worker_process *out);
 
-#define WORKER_PROCESS_NONE {0, -1, -1, -1, -1, ""}
+#define WORKER_PROCESS_NONE   \
+    {                         \
+        0, -1, -1, -1, -1, "" \
+    }
 
-/* Kills the worker's process group, reaps the worker, removes its folder, closes its descriptors. The worker may be dead
- * already: then its own exit is reported. */
+/* Kills the worker's process group, reaps the worker, removes its folder, closes its descriptors. The worker may be
+ * dead already: then its own exit is reported. */
 struct worker_exit worker_process_end(struct worker_process *process);
 
 /* Resident bytes; 0 where that is not known. */

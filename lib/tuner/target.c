@@ -137,14 +137,16 @@ attune_status target_layout_id(struct attune_target *target, const attune_proble
     json_t *reply;
     json_t *request = json_pack("{s:s,s:s}", "op", "layout", "problem", attune_problem_text(problem));
     if (session_request(&target->session, request, target->session.deadlines.open, &reply) != ATTUNE_OUTCOME_OK)
-        return set_error(target->session.status ? target->session.status : ATTUNE_ERROR_WORKER, "%s", target->session.reason);
+        return set_error(target->session.status ? target->session.status : ATTUNE_ERROR_WORKER, "%s",
+                         target->session.reason);
     const char *text = json_string_value(json_object_get(reply, "id"));
     copy_string(id, size, text ? text : "");
     json_decref(reply);
     return text ? ATTUNE_OK : set_error(ATTUNE_ERROR_WORKER, "worker gave no layout id");
 }
 
-attune_status attune_devices(const attune_target_options *options, attune_device_info *out, size_t capacity, size_t *count)
+attune_status attune_devices(const attune_target_options *options, attune_device_info *out, size_t capacity,
+                             size_t *count)
 {
     if (!count || (!out && capacity))
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", count ? "out" : "count");

@@ -11,10 +11,10 @@ struct attune_target {
     struct backend_choice choice; /* as the worker described it: no OpenCL handles */
     attune_device_info info;
     struct cache *cache;
-    char cache_dir[1024];         /* user's; "" = none */
+    char cache_dir[1024]; /* user's; "" = none */
     char worker[1024];
     struct logger logger;
-    int32_t fma_vec;              /* lanes whose multiply-add rate is highest; 0 = not measured yet */
+    int32_t fma_vec; /* lanes whose multiply-add rate is highest; 0 = not measured yet */
 };
 
 /* The program that workers run: given, else $ATTUNE_WORKER, else the installed one. */

@@ -49,7 +49,8 @@ static attune_outcome take_samples(struct tuning *tuning, struct tuned_workload 
     return outcome;
 }
 
-attune_status test_proposal(struct tuning *tuning, struct tuned_workload *workload, const struct search_proposal *proposal)
+attune_status test_proposal(struct tuning *tuning, struct tuned_workload *workload,
+                            const struct search_proposal *proposal)
 {
     uint64_t start = clock_now_ns();
     struct kernel_config config;

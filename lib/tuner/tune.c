@@ -14,7 +14,7 @@
 #define MAX_DEVICE_FAILURES 3
 /* Share of a time budget that confirmation may claim. */
 #define FINALS_SHARE 0.5
-#define FINALS_TESTS 7.0 /* a confirmation verifies so many configurations again ... */
+#define FINALS_TESTS 7.0   /* a confirmation verifies so many configurations again ... */
 #define FINALS_SECONDS 4.0 /* ... and samples them for so long */
 
 double tuning_seconds(const struct tuning *tuning)
@@ -25,7 +25,7 @@ double tuning_seconds(const struct tuning *tuning)
 static double finals_seconds(const struct tuning *tuning)
 {
     double each = tuning->tests ? tuning->test_seconds / tuning->tests : 0;
-    return tuning->num_active * (FINALS_TESTS * each + FINALS_SECONDS);
+    return (tuning->num_active - tuning->confirmed) * (FINALS_TESTS * each + FINALS_SECONDS);
 }
 
 static double eta_seconds(const struct tuning *tuning)
@@ -33,7 +33,9 @@ static double eta_seconds(const struct tuning *tuning)
     const attune_tune_options *o = tuning->options;
     double spent = tuning_seconds(tuning), eta = 0;
     if (o->budget_tests && tuning->tests)
-        eta = tuning->test_seconds / tuning->tests * (o->budget_tests - tuning->tests) + finals_seconds(tuning);
+        eta = finals_seconds(tuning) + (strcmp(tuning->phase, "search")
+                                            ? 0
+                                            : tuning->test_seconds / tuning->tests * (o->budget_tests - tuning->tests));
     if (o->budget_seconds > 0 && (eta == 0 || spent + eta > o->budget_seconds))
         eta = o->budget_seconds - spent;
     return eta > 0 ? eta : 0;
@@ -63,11 +65,15 @@ void tuning_progress(struct tuning *tuning, const struct tuned_workload *workloa
 
 /* ---- before */
 
-static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems, size_t num_problems,
-                                     const attune_tune_options *options, const attune_tune_result *results)
+static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems,
+                                     size_t num_problems, const attune_tune_options *options,
+                                     const attune_tune_result *results)
 {
     if (!target || !problems || !results)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !target ? "target" : !problems ? "problems" : "results");
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
+                         !target     ? "target"
+                         : !problems ? "problems"
+                                     : "results");
     if (num_problems < 1 || num_problems > SEARCH_MAX_WORKLOADS)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_problems is %zu; it must be 1 to %d", num_problems,
                          SEARCH_MAX_WORKLOADS);
@@ -78,7 +84,8 @@ static attune_status check_arguments(const attune_target *target, const attune_p
         return set_error(ATTUNE_ERROR_ENUM, "options.policy is %d; it must be MEASURE (3) or EXHAUSTIVE (4)",
                          (int)options->policy);
     if (options->budget_tests < 0 || !(options->budget_seconds >= 0))
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.budget_tests and options.budget_seconds must not be negative");
+        return set_error(ATTUNE_ERROR_INVALID_SIZE,
+                         "options.budget_tests and options.budget_seconds must not be negative");
     if (options->strategy && !search_strategy_find(options->strategy))
         return set_error(ATTUNE_ERROR_ENUM, "options.strategy is \"%s\"; attune_search_strategy lists those there are",
                          options->strategy);
@@ -91,11 +98,10 @@ static attune_status check_arguments(const attune_target *target, const attune_p
     return ATTUNE_OK;
 }
 
-static void fill_hit(struct tuned_workload *workload, struct cache *cache)
+static void fill_hit(struct tuned_workload *workload)
 {
     const struct cache_entry *entry = &workload->answer.entry;
     attune_tune_result *r = workload->result;
-    (void)cache;
     workload->hit = true;
     r->hit = 1;
     r->time_ms = entry->time_ms;
@@ -114,13 +120,13 @@ static attune_status look_up(struct tuning *tuning, struct tuned_workload *workl
         return status;
     struct kernel_facts facts = target_facts(target, workload->problem);
     if (!backend_default_config(target->choice.backend, &target->choice.limits, &facts, &workload->untuned))
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "backend %s has no untuned default for %s", target->choice.backend->name,
-                         attune_problem_text(workload->problem));
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "backend %s has no untuned default for %s",
+                         target->choice.backend->name, attune_problem_text(workload->problem));
     workload->search_index = -1;
     workload->has_incumbent = !strcmp(workload->answer.source, "tuned");
     kernel_config_format(&workload->answer.config, workload->result->config, sizeof workload->result->config);
     if (workload->has_incumbent && o->policy == ATTUNE_MEASURE && !o->retune) {
-        fill_hit(workload, target->cache);
+        fill_hit(workload);
         return ATTUNE_OK;
     }
     workload->search_index = tuning->num_active;
@@ -150,7 +156,8 @@ static void features_of(const attune_problem *problem, double *out)
 /* Adds a configuration to the seeds, unless it is not in the space. */
 static void add_seed(struct tuning *tuning, const struct kernel_config *config, int32_t *seeds, int32_t *count)
 {
-    if (*count < MAX_SEEDS && tuning_space_values(&tuning->space, config, seeds + *count * tuning->space.space.num_params))
+    if (*count < MAX_SEEDS &&
+        tuning_space_values(&tuning->space, config, seeds + *count * tuning->space.space.num_params))
         ++*count;
 }
 
@@ -220,8 +227,9 @@ static attune_status run_search(struct tuning *tuning, bool *exhausted)
             failures = 0;
             continue;
         }
-        record(tuning, "fault", json_pack("{s:i,s:s,s:s?}", "test", (int)tuning->tests, "label", "device_lost", "reason",
-                                          attune_last_error()));
+        record(tuning, "fault",
+               json_pack("{s:i,s:s,s:s?}", "test", (int)tuning->tests, "label", "device_lost", "reason",
+                         attune_last_error()));
         log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "device: %s", attune_last_error());
         if (status == ATTUNE_ERROR_OUT_OF_MEMORY)
             return status;
@@ -247,6 +255,7 @@ static attune_status confirm_all(struct tuning *tuning)
             seconds = seconds > 0.1 ? seconds : 0.1;
         }
         attune_status status = confirm_workload(tuning, workload, seconds);
+        tuning->confirmed = i + 1;
         record_checkpoint(tuning);
         if (status == ATTUNE_OK)
             continue;
@@ -291,13 +300,15 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     if (status == ATTUNE_OK)
         status = confirmed;
     summary->end = end_of(tuning, exhausted);
-    record(tuning, "end", json_pack("{s:i,s:i,s:i,s:f}", "end", (int)summary->end, "status", (int)status, "tests",
-                                    (int)tuning->tests, "seconds", tuning_seconds(tuning)));
+    record(tuning, "end",
+           json_pack("{s:i,s:i,s:i,s:f}", "end", (int)summary->end, "status", (int)status, "tests", (int)tuning->tests,
+                     "seconds", tuning_seconds(tuning)));
     record_checkpoint(tuning);
     if (tuning->journal)
         copy_string(summary->journal, sizeof summary->journal, journal_path(tuning->journal));
     if (status == ATTUNE_OK && tuning->journal_status != ATTUNE_OK)
-        status = set_error(tuning->journal_status, "the journal %s cannot be written; winners so far are kept", summary->journal);
+        status = set_error(tuning->journal_status, "the journal %s cannot be written; winners so far are kept",
+                           summary->journal);
     tuning->phase = "done";
     tuning_progress(tuning, NULL, NULL, 0);
     return status;

@@ -52,8 +52,8 @@ void record_header(struct tuning *tuning)
     for (int32_t i = 0; i < tuning->num_active; i++)
         json_array_append_new(problems, json_string(attune_problem_text(tuning->workloads[tuning->active[i]].problem)));
     const attune_device_info *d = &tuning->target->info;
-    json_t *device = json_pack("{s:s,s:s?,s:s?,s:s?,s:s?}", "backend", d->backend, "name", d->name, "driver", d->driver, "version",
-                               d->version, "simulated", d->simulated);
+    json_t *device = json_pack("{s:s,s:s?,s:s?,s:s?,s:s?}", "backend", d->backend, "name", d->name, "driver", d->driver,
+                               "version", d->version, "simulated", d->simulated);
     record(tuning, "header",
            json_pack("{s:i,s:s,s:s,s:i,s:I,s:i,s:f,s:o,s:o}", "version", JOURNAL_VERSION, "tool", ATTUNE_VERSION_STRING,
                      "strategy", o->strategy ? o->strategy : "default", "policy", (int)o->policy, "seed",
@@ -61,12 +61,13 @@ void record_header(struct tuning *tuning)
                      o->budget_seconds, "device", device, "problems", problems));
 }
 
-void record_proposal(struct tuning *tuning, const struct tuned_workload *workload, const struct search_proposal *proposal,
-                     const struct candidate *candidate)
+void record_proposal(struct tuning *tuning, const struct tuned_workload *workload,
+                     const struct search_proposal *proposal, const struct candidate *candidate)
 {
     record(tuning, "proposal",
-           json_pack("{s:i,s:s,s:s,s:s,s:f}", "test", (int)tuning->tests, "problem", attune_problem_text(workload->problem),
-                     "config", candidate->text, "why", proposal->why ? proposal->why : "", "predicted", proposal->predicted));
+           json_pack("{s:i,s:s,s:s,s:s,s:f}", "test", (int)tuning->tests, "problem",
+                     attune_problem_text(workload->problem), "config", candidate->text, "why",
+                     proposal->why ? proposal->why : "", "predicted", proposal->predicted));
 }
 
 static json_t *numbers(const double *values, int32_t count)
@@ -109,8 +110,8 @@ void record_checkpoint(struct tuning *tuning)
     json_t *best = json_array();
     for (int32_t i = 0; i < tuning->num_active; i++)
         json_array_append_new(best, json_real(tuning->workloads[tuning->active[i]].best_ms));
-    record(tuning, "checkpoint", json_pack("{s:i,s:f,s:o}", "tests", (int)tuning->tests, "seconds", tuning_seconds(tuning),
-                                           "best_ms", best));
+    record(tuning, "checkpoint",
+           json_pack("{s:i,s:f,s:o}", "tests", (int)tuning->tests, "seconds", tuning_seconds(tuning), "best_ms", best));
     if (tuning->journal && tuning->journal_status == ATTUNE_OK)
         tuning->journal_status = journal_flush(tuning->journal);
 }
@@ -124,9 +125,10 @@ void record_rounds(struct tuning *tuning, const struct tuned_workload *workload,
         json_array_append_new(outcomes, json_string(attune_outcome_name(candidates[i].outcome)));
     }
     for (int32_t r = 0; r < rounds->count; r++)
-        json_array_append_new(times,
-                              numbers(rounds->times + (size_t)r * (size_t)rounds->num_candidates, rounds->num_candidates));
+        json_array_append_new(
+            times, numbers(rounds->times + (size_t)r * (size_t)rounds->num_candidates, rounds->num_candidates));
     record(tuning, "confirmation",
-           json_pack("{s:s,s:o,s:o,s:o,s:f,s:f}", "problem", attune_problem_text(workload->problem), "configs", configs, "outcomes",
-                     outcomes, "rounds_ms", times, "fma_gflops", rounds->fma_gflops, "read_gbps", rounds->read_gbps));
+           json_pack("{s:s,s:o,s:o,s:o,s:f,s:f}", "problem", attune_problem_text(workload->problem), "configs", configs,
+                     "outcomes", outcomes, "rounds_ms", times, "fma_gflops", rounds->fma_gflops, "read_gbps",
+                     rounds->read_gbps));
 }

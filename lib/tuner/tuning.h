@@ -14,12 +14,12 @@ struct tuned_workload {
     const attune_problem *problem;
     struct reference reference;
     struct cache_key key;
-    struct selection answer;       /* the caches', before */
-    struct kernel_config untuned;  /* the default */
-    bool has_incumbent;            /* the exact, verified entry of answer */
-    bool hit;                      /* nothing to do */
-    int32_t search_index;          /* of the search's workloads; -1 for hits */
-    double best_ms, default_ms;    /* so far; 0 = none */
+    struct selection answer;      /* the caches', before */
+    struct kernel_config untuned; /* the default */
+    bool has_incumbent;           /* the exact, verified entry of answer */
+    bool hit;                     /* nothing to do */
+    int32_t search_index;         /* of the search's workloads; -1 for hits */
+    double best_ms, default_ms;   /* so far; 0 = none */
     attune_tune_result *result;
 };
 
@@ -32,12 +32,13 @@ struct tuning {
     struct kernel_facts facts[SEARCH_MAX_WORKLOADS];
     struct tuning_space space;
     struct search *search;
-    struct journal *journal;       /* NULL: not recorded */
-    attune_status journal_status;  /* first failure to write */
+    struct journal *journal;      /* NULL: not recorded */
+    attune_status journal_status; /* first failure to write */
     struct rng rng;
     uint64_t start_ns;
     int32_t tests, outcomes[10];
-    double test_seconds;           /* all tests together */
+    double test_seconds; /* all tests together */
+    int32_t confirmed;   /* workloads whose confirmation is over */
     bool interrupted;
     const char *phase;
 };
@@ -48,18 +49,19 @@ void tuning_progress(struct tuning *tuning, const struct tuned_workload *workloa
                      double time_ms);
 
 /* One test of a proposal. An error is the device's: nothing was decided about the configuration. */
-attune_status test_proposal(struct tuning *tuning, struct tuned_workload *workload, const struct search_proposal *proposal);
+attune_status test_proposal(struct tuning *tuning, struct tuned_workload *workload,
+                            const struct search_proposal *proposal);
 
-/* Confirms the best of a workload against the default and the incumbent, within so many seconds (0 = no limit), and writes
- * the cache. IO: the entry could not be written; another error: the device is lost. */
+/* Confirms the best of a workload against the default and the incumbent, within so many seconds (0 = no limit), and
+ * writes the cache. IO: the entry could not be written; another error: the device is lost. */
 attune_status confirm_workload(struct tuning *tuning, struct tuned_workload *workload, double seconds);
 
 /* ---- tune_journal.c: each is one record, and does nothing without a journal */
 attune_status tuning_journal_open(struct tuning *tuning);
 void record(struct tuning *tuning, const char *type, json_t *fields);
 void record_header(struct tuning *tuning);
-void record_proposal(struct tuning *tuning, const struct tuned_workload *workload, const struct search_proposal *proposal,
-                     const struct candidate *candidate);
+void record_proposal(struct tuning *tuning, const struct tuned_workload *workload,
+                     const struct search_proposal *proposal, const struct candidate *candidate);
 void record_outcome(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                     const double *samples, int32_t num_samples, double time_ms);
 void record_checkpoint(struct tuning *tuning);

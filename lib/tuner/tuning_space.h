@@ -16,7 +16,7 @@ struct tuning_space {
     int32_t first_param[MAX_FAMILIES]; /* of families[i] */
     struct device_limits limits;
     int32_t num_workloads;
-    const struct kernel_facts *facts;  /* [num_workloads], the caller's */
+    const struct kernel_facts *facts; /* [num_workloads], the caller's */
 };
 
 /* Baselines (plain_row, extend_fixed_tile) are left out unless a workload has nothing else. */

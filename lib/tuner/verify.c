@@ -132,14 +132,27 @@ static attune_outcome judge(struct candidate *candidate, const struct input_set 
 }
 
 /* Compares fetched outputs with the reference. */
-static attune_outcome judge_outputs(struct candidate *candidate, const struct input_set *set, const uint8_t *shared, size_t lse_at)
+static attune_outcome judge_outputs(struct candidate *candidate, const struct input_set *set, const uint8_t *shared,
+                                    size_t lse_at)
 {
     const struct workload_tensor *g = &set->geometry;
-    const struct output o = {shared, g->bytes + 2 * OUTPUT_GUARD, OUTPUT_GUARD + (size_t)g->offset * dtype_size(g->dtype),
-                             set->poison_seed, g->dtype, g->tokens, g->stride_token, g->stride_head, set->heads, set->dim};
-    const struct output lse = {shared + lse_at, set->num_rows * sizeof(float) + 2 * OUTPUT_GUARD, OUTPUT_GUARD,
-                               set->poison_seed + 1, ATTUNE_FP32, g->tokens, set->heads, 1, set->heads, 1};
-    float *o_values = calloc(set->num_values + 1, sizeof *o_values), *lse_values = calloc(set->num_rows + 1, sizeof *lse_values);
+    const struct output o = {shared,
+                             g->bytes + 2 * OUTPUT_GUARD,
+                             OUTPUT_GUARD + (size_t)g->offset * dtype_size(g->dtype),
+                             set->poison_seed,
+                             g->dtype,
+                             g->tokens,
+                             g->stride_token,
+                             g->stride_head,
+                             set->heads,
+                             set->dim};
+    const struct output lse = {shared + lse_at, set->num_rows * sizeof(float) + 2 * OUTPUT_GUARD,
+                               OUTPUT_GUARD,    set->poison_seed + 1,
+                               ATTUNE_FP32,     g->tokens,
+                               set->heads,      1,
+                               set->heads,      1};
+    float *o_values = calloc(set->num_values + 1, sizeof *o_values),
+          *lse_values = calloc(set->num_rows + 1, sizeof *lse_values);
     bool clean = true;
     attune_outcome outcome;
     if (o_values && lse_values && unpack(&o, o_values, &clean) && unpack(&lse, lse_values, &clean))
@@ -160,23 +173,26 @@ static attune_outcome fetch_and_judge(struct attune_target *target, struct candi
     size_t total = lse_at + set->num_rows * sizeof(float) + 2 * OUTPUT_GUARD;
     if (session_share(session, total) != ATTUNE_OK)
         return conclude(candidate, ATTUNE_OUTCOME_OUT_OF_MEMORY, attune_last_error());
-    json_t *request = json_pack("{s:s,s:i,s:I,s:I}", "op", "fetch", "input", set->id, "lse_at", (json_int_t)lse_at, "shared",
-                                (json_int_t)total);
+    json_t *request = json_pack("{s:s,s:i,s:I,s:I}", "op", "fetch", "input", set->id, "lse_at", (json_int_t)lse_at,
+                                "shared", (json_int_t)total);
     attune_outcome outcome = ask(target, candidate, request, session->deadlines.load, NULL);
     return outcome == ATTUNE_OUTCOME_OK ? judge_outputs(candidate, set, session->shared, lse_at) : outcome;
 }
 
-static attune_outcome poison(struct attune_target *target, struct candidate *candidate, struct input_set *set, struct rng *rng)
+static attune_outcome poison(struct attune_target *target, struct candidate *candidate, struct input_set *set,
+                             struct rng *rng)
 {
     set->poison_seed = rng_next(rng) >> 1;
-    json_t *request = json_pack("{s:s,s:i,s:I}", "op", "poison", "input", set->id, "seed", (json_int_t)set->poison_seed);
+    json_t *request =
+        json_pack("{s:s,s:i,s:I}", "op", "poison", "input", set->id, "seed", (json_int_t)set->poison_seed);
     return ask(target, candidate, request, target->session.deadlines.load, NULL);
 }
 
-static attune_outcome run_timed(struct attune_target *target, struct candidate *candidate, struct input_set *set, int slot,
-                                int32_t launches, double deadline_s)
+static attune_outcome run_timed(struct attune_target *target, struct candidate *candidate, struct input_set *set,
+                                int slot, int32_t launches, double deadline_s)
 {
-    json_t *request = json_pack("{s:s,s:i,s:i,s:i}", "op", "time", "slot", slot, "input", set->id, "launches", (int)launches);
+    json_t *request =
+        json_pack("{s:s,s:i,s:i,s:i}", "op", "time", "slot", slot, "input", set->id, "launches", (int)launches);
     json_t *reply;
     attune_outcome outcome = ask(target, candidate, request, deadline_s, &reply);
     if (outcome != ATTUNE_OUTCOME_OK)
@@ -188,9 +204,11 @@ static attune_outcome run_timed(struct attune_target *target, struct candidate *
 
 /* ---- one configuration */
 
-static attune_outcome build_slot(struct attune_target *target, struct candidate *candidate, int slot, const struct input_set *set)
+static attune_outcome build_slot(struct attune_target *target, struct candidate *candidate, int slot,
+                                 const struct input_set *set)
 {
-    json_t *request = json_pack("{s:s,s:i,s:i,s:s}", "op", "build", "slot", slot, "input", set->id, "config", candidate->text);
+    json_t *request =
+        json_pack("{s:s,s:i,s:i,s:s}", "op", "build", "slot", slot, "input", set->id, "config", candidate->text);
     attune_outcome outcome = ask(target, candidate, request, target->session.deadlines.build, NULL);
     candidate->build_ms += (double)target->session.elapsed_ns * 1e-6;
     return outcome;
@@ -201,14 +219,30 @@ attune_outcome candidate_build(struct attune_target *target, struct reference *r
     return build_slot(target, candidate, 2 * candidate->slot + 1, &reference->real);
 }
 
-static attune_outcome run_and_check(struct attune_target *target, struct candidate *candidate, struct input_set *set, int slot,
-                                    double expected_ms, struct rng *rng)
+/* A kernel that writes to its inputs spoils them for the others, so its worker goes with it. */
+static attune_outcome check_inputs(struct attune_target *target, struct candidate *candidate,
+                                   const struct input_set *set)
+{
+    char digest[HASH_HEX_SIZE];
+    attune_outcome outcome = input_set_digest(&target->session, set, digest);
+    conclude(candidate, outcome, target->session.reason);
+    if (outcome == ATTUNE_OUTCOME_OK && strcmp(digest, set->digest)) {
+        session_stop(&target->session);
+        return conclude(candidate, ATTUNE_OUTCOME_WRONG, "wrote to its inputs");
+    }
+    return outcome;
+}
+
+static attune_outcome run_and_check(struct attune_target *target, struct candidate *candidate, struct input_set *set,
+                                    int slot, double expected_ms, struct rng *rng)
 {
     attune_outcome outcome = poison(target, candidate, set, rng);
     if (outcome == ATTUNE_OUTCOME_OK)
         outcome = run_timed(target, candidate, set, slot, 1, session_run_deadline(&target->session, expected_ms));
     candidate->first_ms = (double)target->session.elapsed_ns * 1e-6;
-    return outcome == ATTUNE_OUTCOME_OK ? fetch_and_judge(target, candidate, set) : outcome;
+    if (outcome == ATTUNE_OUTCOME_OK)
+        outcome = fetch_and_judge(target, candidate, set);
+    return outcome == ATTUNE_OUTCOME_OK ? check_inputs(target, candidate, set) : outcome;
 }
 
 attune_outcome candidate_verify(struct attune_target *target, struct reference *reference, struct candidate *candidate,
@@ -231,8 +265,8 @@ attune_outcome candidate_sample(struct attune_target *target, struct reference *
                                 double *time_ms)
 {
     double expected = candidate->first_ms * candidate->launches;
-    attune_outcome outcome = run_timed(target, candidate, &reference->real, 2 * candidate->slot + 1, candidate->launches,
-                                       session_run_deadline(&target->session, expected));
+    attune_outcome outcome = run_timed(target, candidate, &reference->real, 2 * candidate->slot + 1,
+                                       candidate->launches, session_run_deadline(&target->session, expected));
     *time_ms = (double)target->session.elapsed_ns * 1e-6 / candidate->launches;
     /* A clock that tests stop would give 0, which no search takes. */
     if (*time_ms < 1e-6)
@@ -240,8 +274,8 @@ attune_outcome candidate_sample(struct attune_target *target, struct reference *
     return outcome;
 }
 
-attune_outcome candidate_calibrate(struct attune_target *target, struct reference *reference, struct candidate *candidate,
-                                   double min_sample_ms)
+attune_outcome candidate_calibrate(struct attune_target *target, struct reference *reference,
+                                   struct candidate *candidate, double min_sample_ms)
 {
     double time_ms = candidate->first_ms;
     /* The first run is the coldest: aim, then correct once. */

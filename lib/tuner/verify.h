@@ -13,13 +13,13 @@ struct candidate {
     char text[ATTUNE_CONFIG_TEXT_MAX];
     attune_outcome outcome;
     char reason[256];
-    double build_ms, first_ms;  /* the first run of the workload */
-    double span_ms;             /* of the last sample, by the device's events; 0 = unknown */
-    int32_t launches;           /* a sample */
-    struct oracle_error error;  /* of the workload; of the worst run seen */
-    uint32_t generation;        /* worker that holds its plans */
-    int error_set;              /* input set that error is of */
-    int32_t checks;             /* comparisons passed */
+    double build_ms, first_ms; /* the first run of the workload */
+    double span_ms;            /* of the last sample, by the device's events; 0 = unknown */
+    int32_t launches;          /* a sample */
+    struct oracle_error error; /* of the workload; of the worst run seen */
+    uint32_t generation;       /* worker that holds its plans */
+    int error_set;             /* input set that error is of */
+    int32_t checks;            /* comparisons passed */
 };
 
 void candidate_init(struct candidate *candidate, int slot, const struct kernel_config *config);
@@ -34,8 +34,8 @@ attune_outcome candidate_verify(struct attune_target *target, struct reference *
 attune_outcome candidate_build(struct attune_target *target, struct reference *reference, struct candidate *candidate);
 
 /* Sets launches so that a sample lasts at least min_sample_ms. */
-attune_outcome candidate_calibrate(struct attune_target *target, struct reference *reference, struct candidate *candidate,
-                                   double min_sample_ms);
+attune_outcome candidate_calibrate(struct attune_target *target, struct reference *reference,
+                                   struct candidate *candidate, double min_sample_ms);
 /* One sample: launches back to back, bracketed by the supervisor's clock. *time_ms is of one run. */
 attune_outcome candidate_sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
                                 double *time_ms);

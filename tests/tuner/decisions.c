@@ -52,8 +52,8 @@ static void equal_times_are_not_promoted(void **state)
         options.retune = 1;
         tune(&f, &options, &result, &summary);
         if (result.promoted)
-            fail_msg("seed %llu: %s was promoted with gain %g (%g)", (unsigned long long)seed, result.config, result.gain,
-                     result.gain_low);
+            fail_msg("seed %llu: %s was promoted with gain %g (%g)", (unsigned long long)seed, result.config,
+                     result.gain, result.gain_low);
     }
     options.retune = 0;
     tune(&f, &options, &again, &summary);
@@ -87,7 +87,8 @@ static void second_call_is_a_hit(void **state)
     free(text);
     /* Another driver version: the entry is there, but its receipt is not for this driver. */
     close_target(&f);
-    set_script("{\"devices\": [{\"name\": \"Fake GPU\", \"driver_version\": \"2.0\", \"time\": {\"default_ns\": 20000000}}]}");
+    set_script(
+        "{\"devices\": [{\"name\": \"Fake GPU\", \"driver_version\": \"2.0\", \"time\": {\"default_ns\": 20000000}}]}");
     open_target(&f, "gpu");
     tune(&f, &options, &second, &summary);
     assert_int_equal(second.hit, 0);
@@ -185,7 +186,8 @@ static void measures_interleaved(void **state)
     assert_true(ratio[0] == 1);
     assert_true(fabs(ratio[1] - 2) < 0.1);
     const char *const nonsense[] = {"no_such_family"};
-    assert_int_equal(attune_measure(f.target, f.problem, nonsense, 1, NULL, out, NULL, NULL, NULL), ATTUNE_ERROR_SYNTAX);
+    assert_int_equal(attune_measure(f.target, f.problem, nonsense, 1, NULL, out, NULL, NULL, NULL),
+                     ATTUNE_ERROR_SYNTAX);
     fixture_end(&f);
 }
 

@@ -53,7 +53,8 @@ static void probes(void **state)
     fixture_end(&f);
 }
 
-/* Kernels from disk, of which one parameter's value loops for ever; the loop's end depends on memory, so that it stays. */
+/* Kernels from disk, of which one parameter's value loops for ever; the loop's end depends on memory, so that it stays.
+ */
 static void write_hanging_kernel(const struct fixture *f, char *folder, size_t size)
 {
     char path[600];
@@ -62,25 +63,26 @@ static void write_hanging_kernel(const struct fixture *f, char *folder, size_t s
     snprintf(path, sizeof path, "%s/plain_row.cl", folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fprintf(file,
-            "#if DIM_BLOCK == 64\n"
-            "#define attention healthy\n"
-            "#endif\n"
-            "#include \"%s/plain_row.cl\"\n"
-            "#if DIM_BLOCK == 64\n"
-            "#undef attention\n"
-            "kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1)))\n"
-            "void attention(global const Q_T *q, global const KV_T *k, global const KV_T *v, global const KV_T *k_cache,\n"
-            "               global const KV_T *v_cache, global const int *kv_indptr, global const int *kv_indices,\n"
-            "               global O_T *o, global float *lse, global float *workspace, global const int *schedule,\n"
-            "               struct attention_args args)\n"
-            "{\n"
-            "    volatile global const int *version = schedule;\n"
-            "    while (version[0] == SCHEDULE_VERSION && version[5] >= 0)\n"
-            "        ;\n"
-            "}\n"
-            "#endif\n",
-            getenv("ATTUNE_TEST_KERNELS"));
+    fprintf(
+        file,
+        "#if DIM_BLOCK == 64\n"
+        "#define attention healthy\n"
+        "#endif\n"
+        "#include \"%s/plain_row.cl\"\n"
+        "#if DIM_BLOCK == 64\n"
+        "#undef attention\n"
+        "kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1)))\n"
+        "void attention(global const Q_T *q, global const KV_T *k, global const KV_T *v, global const KV_T *k_cache,\n"
+        "               global const KV_T *v_cache, global const int *kv_indptr, global const int *kv_indices,\n"
+        "               global O_T *o, global float *lse, global float *workspace, global const int *schedule,\n"
+        "               struct attention_args args)\n"
+        "{\n"
+        "    volatile global const int *version = schedule;\n"
+        "    while (version[0] == SCHEDULE_VERSION && version[5] >= 0)\n"
+        "        ;\n"
+        "}\n"
+        "#endif\n",
+        getenv("ATTUNE_TEST_KERNELS"));
     fclose(file);
 }
 

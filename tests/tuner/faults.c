@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a candidate kernel may do to its worker: each fault gets its label, and the run goes on to a winner without it. */
+ * What a candidate kernel may do to its worker: each fault gets its label, and the run goes on to a winner without it.
+ */
 #include "fixture.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* Half of the space is faulty; the rest is healthy. The build's options carry the parameters. */
-#define SCRIPT(fault)                                                                                                  \
+#define SCRIPT(fault) \
     "{\"devices\": [{\"name\": \"Fake GPU\", \"time\": {\"default_ns\": 20000000}}], \"faults\": [" fault "]}"
 
 struct fault_case {
@@ -24,11 +25,14 @@ static const struct fault_case fault_cases[] = {
      ATTUNE_OUTCOME_BUILD_FAILED, "signal 6", 8},
     {"build failure", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"build_failure\", \"log\": \"error: planted\"}"),
      ATTUNE_OUTCOME_BUILD_FAILED, "error: planted", 8},
-    {"wrong by a little", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"wrong\", \"amount\": 0.001}"), ATTUNE_OUTCOME_WRONG,
-     "error", 8},
+    {"wrong by a little", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"wrong\", \"amount\": 0.001}"),
+     ATTUNE_OUTCOME_WRONG, "error", 8},
     {"NaN", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"nan\"}"), ATTUNE_OUTCOME_WRONG, "error inf", 8},
     {"no operation", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"no_op\"}"), ATTUNE_OUTCOME_WRONG, "error", 8},
-    {"overrun", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"overrun\"}"), ATTUNE_OUTCOME_WRONG, "outside its output", 8},
+    {"overrun", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"overrun\"}"), ATTUNE_OUTCOME_WRONG,
+     "outside its output", 8},
+    {"inputs overwritten", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"write_input\"}"), ATTUNE_OUTCOME_WRONG,
+     "inputs", 8},
     {"out of device memory", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"out_of_memory\"}"),
      ATTUNE_OUTCOME_OUT_OF_MEMORY, "CL_MEM_OBJECT_ALLOCATION_FAILURE", 8},
     {"device lost", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"device_lost\"}"), ATTUNE_OUTCOME_DEVICE_LOST,
@@ -42,13 +46,15 @@ static const struct fault_case fault_cases[] = {
 
 struct watch {
     attune_outcome wanted;
-    int seen;
+    int seen, missed; /* faulty ones with the right label, and taken for good */
     char faulty[ATTUNE_CONFIG_TEXT_MAX];
 };
 
 static int watch_outcome(void *priv, const attune_tune_progress *progress)
 {
     struct watch *watch = priv;
+    if (!strcmp(progress->phase, "search") && progress->outcome == ATTUNE_OUTCOME_OK)
+        watch->missed += strstr(progress->config, "BLOCK_Q=32,") != NULL;
     if (strcmp(progress->phase, "search") || progress->outcome != watch->wanted)
         return 0;
     watch->seen++;
@@ -63,7 +69,7 @@ static void run_case(void **state)
     fixture_init(&f);
     set_script(c->script);
     open_target(&f, "gpu");
-    struct watch watch = {c->outcome, 0, ""};
+    struct watch watch = {c->outcome, 0, 0, ""};
     attune_tune_options options = budget(c->tests);
     options.progress = watch_outcome;
     options.progress_priv = &watch;
@@ -72,10 +78,12 @@ static void run_case(void **state)
     tune(&f, &options, &result, &summary);
     assert_int_equal(summary.tests, c->tests);
     assert_true(watch.seen > 0);
+    assert_int_equal(watch.missed, 0);
     assert_int_equal(summary.outcomes[c->outcome], watch.seen);
     assert_non_null(strstr(watch.faulty, "BLOCK_Q=32,"));
     const char *label = attune_outcome_name(c->outcome);
     assert_int_equal(count_records(summary.journal, "fault", "label", label), watch.seen);
+    assert_int_equal(count_reasons(summary.journal, c->reason), watch.seen);
     assert_int_equal(count_records(summary.journal, "verdict", NULL, NULL), c->tests);
     if (summary.outcomes[ATTUNE_OUTCOME_OK]) {
         assert_null(strstr(result.config, "BLOCK_Q=32,"));

@@ -125,7 +125,8 @@ attune_tune_options budget(int32_t tests)
     return options;
 }
 
-void tune(struct fixture *f, const attune_tune_options *options, attune_tune_result *result, attune_tune_summary *summary)
+void tune(struct fixture *f, const attune_tune_options *options, attune_tune_result *result,
+          attune_tune_summary *summary)
 {
     const attune_problem *problems[] = {f->problem};
     check_ok(attune_tune(f->target, problems, 1, options, result, summary));
@@ -133,6 +134,7 @@ void tune(struct fixture *f, const attune_tune_options *options, attune_tune_res
 
 struct counting {
     const char *type, *member, *text;
+    bool part; /* text is a part of the member */
     int count;
 };
 
@@ -142,16 +144,26 @@ static bool count_record(void *priv, uint64_t sequence, const json_t *record)
     (void)sequence;
     const char *type = json_string_value(json_object_get(record, "type"));
     const char *value = c->member ? json_string_value(json_object_get(record, c->member)) : NULL;
-    if (type && !strcmp(type, c->type) && (!c->member || (value && !strcmp(value, c->text))))
+    if (type && !strcmp(type, c->type) &&
+        (!c->member || (value && (c->part ? strstr(value, c->text) != NULL : !strcmp(value, c->text)))))
         c->count++;
     return true;
 }
 
-int count_records(const char *journal, const char *type, const char *member, const char *text)
+static int count(const char *journal, struct counting c)
 {
-    struct counting c = {type, member, text, 0};
     bool bad_tail = false;
     check_ok(journal_read(journal, count_record, &c, &bad_tail));
     assert_false(bad_tail);
     return c.count;
+}
+
+int count_records(const char *journal, const char *type, const char *member, const char *text)
+{
+    return count(journal, (struct counting){type, member, text, false, 0});
+}
+
+int count_reasons(const char *journal, const char *text)
+{
+    return count(journal, (struct counting){"fault", "reason", text, true, 0});
 }

@@ -12,16 +12,16 @@
 
 #include <attune/tune.h>
 
-#define check_ok(call)                                                                                                 \
-    do {                                                                                                               \
-        attune_status status_ = (call);                                                                                \
-        if (status_ != ATTUNE_OK)                                                                                      \
-            fail_msg("%s: %s: %s", #call, attune_status_name(status_), attune_last_error());                           \
+#define check_ok(call)                                                                       \
+    do {                                                                                     \
+        attune_status status_ = (call);                                                      \
+        if (status_ != ATTUNE_OK)                                                            \
+            fail_msg("%s: %s: %s", #call, attune_status_name(status_), attune_last_error()); \
     } while (0)
 
 struct fixture {
-    char root[256];  /* everything below goes away at the end */
-    char temp[300];  /* TMPDIR: workers' folders */
+    char root[256]; /* everything below goes away at the end */
+    char temp[300]; /* TMPDIR: workers' folders */
     char cache[300];
     attune_problem *problem;
     attune_target *target;
@@ -43,10 +43,13 @@ void close_target(struct fixture *f);
 int count_workers(const struct fixture *f);
 
 /* Tunes the fixture's problem with a budget of tests, and checks nothing but the status. */
-void tune(struct fixture *f, const attune_tune_options *options, attune_tune_result *result, attune_tune_summary *summary);
+void tune(struct fixture *f, const attune_tune_options *options, attune_tune_result *result,
+          attune_tune_summary *summary);
 attune_tune_options budget(int32_t tests);
 
 /* Number of records of a type in the journal whose member has the given text (member NULL: all). */
 int count_records(const char *journal, const char *type, const char *member, const char *text);
+/* Number of fault records whose reason contains text. */
+int count_reasons(const char *journal, const char *text);
 
 #endif

@@ -33,7 +33,6 @@ struct killing {
     struct fixture *f;
     int at_test;
     const char *next_script; /* of later workers, or NULL */
-
 };
 
 static int kill_worker(void *priv, const attune_tune_progress *progress)
@@ -78,8 +77,9 @@ static void lost_device_ends_the_run(void **state)
     fixture_init(&f);
     set_script(HEALTHY);
     open_target(&f, "gpu");
-    struct killing k = {&f, 3, "{\"devices\": [{\"name\": \"Fake GPU\"}], \"faults\": [{\"call\": \"clCreateContext\", "
-                               "\"times\": 0, \"error\": -2}]}"};
+    struct killing k = {&f, 3,
+                        "{\"devices\": [{\"name\": \"Fake GPU\"}], \"faults\": [{\"call\": \"clCreateContext\", "
+                        "\"times\": 0, \"error\": -2}]}"};
     attune_tune_options options = budget(50);
     options.progress = kill_worker;
     options.progress_priv = &k;
@@ -138,7 +138,8 @@ static void worker_dies_with_its_supervisor(void **state)
     (void)state;
     struct fixture f;
     fixture_init(&f);
-    set_script("{\"devices\": [{\"name\": \"Fake GPU\"}], \"faults\": [{\"match\": \"attention\", \"what\": \"hang\"}]}");
+    set_script(
+        "{\"devices\": [{\"name\": \"Fake GPU\"}], \"faults\": [{\"match\": \"attention\", \"what\": \"hang\"}]}");
     int ready[2];
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     pid_t supervisor = fork();
@@ -186,7 +187,8 @@ static void devices_are_listed(void **state)
     (void)state;
     struct fixture f;
     fixture_init(&f);
-    set_script("{\"devices\": [{\"name\": \"GPU A\"}, {\"name\": \"CPU B\", \"type\": \"cpu\", \"sub_group_size\": 1}]}");
+    set_script(
+        "{\"devices\": [{\"name\": \"GPU A\"}, {\"name\": \"CPU B\", \"type\": \"cpu\", \"sub_group_size\": 1}]}");
     size_t count;
     attune_device_info info[8];
     check_ok(attune_devices(NULL, info, 8, &count));
@@ -226,10 +228,14 @@ int main(void)
 {
     use_virtual_clock();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(killed_worker_costs_one_test),    cmocka_unit_test(lost_device_ends_the_run),
-        cmocka_unit_test(replaced_device_is_refused),      cmocka_unit_test(growing_worker_is_stopped),
-        cmocka_unit_test(worker_dies_with_its_supervisor), cmocka_unit_test(missing_worker_is_named),
-        cmocka_unit_test(devices_are_listed),              cmocka_unit_test(descriptors_do_not_leak),
+        cmocka_unit_test(killed_worker_costs_one_test),
+        cmocka_unit_test(lost_device_ends_the_run),
+        cmocka_unit_test(replaced_device_is_refused),
+        cmocka_unit_test(growing_worker_is_stopped),
+        cmocka_unit_test(worker_dies_with_its_supervisor),
+        cmocka_unit_test(missing_worker_is_named),
+        cmocka_unit_test(devices_are_listed),
+        cmocka_unit_test(descriptors_do_not_leak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
