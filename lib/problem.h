@@ -7,28 +7,47 @@
 
 #include "family/family.h"
 
+/* Features that problem strings can name and descriptors cannot say yet. */
+enum problem_extra {
+    EXTRA_INT8_KV = 1, /* kv=int8, with fp32 scales [token, kv_head]; desc.kv_dtype is 0 */
+    EXTRA_SINKS = 2,
+    EXTRA_TREE = 4,
+    EXTRA_BIAS = 8,
+    EXTRA_MLA = 16 /* V is a view of K's first head_dim_vo */
+};
+
+#define PROBLEM_TEXT_MAX 4096
+#define PROBLEM_BATCH_MAX 1048576
+#define PROBLEM_PAGE_MAX 65536
+
 struct attune_problem {
     attune_attention_desc desc;
-    int32_t page_size; /* 0: no cache (PREFILL) */
+    uint32_t extras;   /* enum problem_extra bits; 0 for every problem that is supported */
+    int32_t page_size; /* 0: contiguous, no page table (always in PREFILL); 1: slots */
     int32_t batch;
     int32_t *q_len, *kv_len; /* [batch]; EXTEND: kv_len = prefix + q_len */
-    char name[64];           /* suite's name, or "" */
+    char name[64];           /* suite's name with the fields appended to it, or "" */
     char *text;              /* canonical, owned */
 };
 
-/* A problem of desc with given lengths; NULL-terminated text is generated. page_size as above. */
+/* A problem of desc with given lengths; NULL-terminated text is generated. page_size as above. Errors: those of
+ * attune_problem_parse, INVALID_SIZE also for lengths whose text would pass PROBLEM_TEXT_MAX. */
 attune_status problem_create(const attune_attention_desc *desc, int32_t page_size, int32_t batch, const int32_t *q_len,
                              const int32_t *kv_len, attune_problem **out);
+/* Checks what was filled in and makes the canonical text. For the parser. */
+attune_status problem_finish(struct attune_problem *problem);
 
 /* Facts that kernels for desc are compiled with. */
 struct kernel_facts problem_facts(const attune_attention_desc *desc, int32_t sub_group_size);
 
-/* Bucket of a shape: q_len class (0: 1, 1: 2-16, 2: 17-128, 3: above), floor(log2(kv_len)) and floor(log2(batch * KV heads)),
- * from the mean lengths of the batch. */
+/* Bucket of a shape: q_len class (0: 1, 1: 2-16, 2: 17-128, 3: above), floor(log2(kv_len)) and floor(log2(batch * KV
+ * heads)), from the mean lengths of the batch. */
 struct shape_bucket {
     int32_t q_class, log2_kv, log2_heads;
 };
 struct shape_bucket shape_bucket_of(const attune_attention_desc *desc, int32_t batch, const int32_t *q_len,
                                     const int32_t *kv_len);
+/* The same for a batch of equal lengths. */
+struct shape_bucket shape_bucket_uniform(const attune_attention_desc *desc, int32_t batch, int32_t q_len, int32_t kv_len);
 
 #endif

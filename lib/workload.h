@@ -7,31 +7,35 @@
 #include "problem.h"
 
 enum workload_pattern {
-    PATTERN_NORMAL,       /* uniform in +-1 times magnitude */
-    PATTERN_CONSTANT,     /* all rows equal */
-    PATTERN_DOMINANT_KEY, /* one key per row dominates */
-    PATTERN_CANCELLATION, /* values whose weighted sum nearly cancels */
+    PATTERN_NORMAL,       /* Q and K uniform with variance magnitude^2, V uniform in +-1 */
+    PATTERN_CONSTANT,     /* all rows of a head equal */
+    PATTERN_DOMINANT_KEY, /* one key per row dominates: its logit is about 20 * magnitude */
+    PATTERN_CANCELLATION, /* values of +-100 by turns under nearly equal weights: their weighted sum nearly cancels */
     PATTERN_COUNT
 };
 
 struct workload_options {
     uint64_t seed;
     enum workload_pattern pattern;
-    float magnitude;      /* of Q and K; 1 = logits of a few units */
-    int32_t slack_slots;  /* unused cache slots beside the used ones, poisoned with NaN */
-    int32_t pad;          /* extra elements in every token stride (strides that are not packed); 0 = packed */
-    int32_t offset;       /* elements before the first of every tensor; 0 = none */
+    float magnitude;     /* of Q and K; 1 = logits of a few units */
+    int32_t slack_slots; /* unused cache slots beside the used ones, poisoned with NaN */
+    int32_t pad;         /* extra elements in every token stride (strides that are not packed); 0 = packed */
+    int32_t offset;      /* elements before the first of every tensor; 0 = none */
 };
 
-#define WORKLOAD_OPTIONS_INIT {1, PATTERN_NORMAL, 1.0f, 7, 0, 0}
+#define WORKLOAD_OPTIONS_INIT            \
+    {                                    \
+        1, PATTERN_NORMAL, 1.0f, 7, 0, 0 \
+    }
 
-/* One tensor: values as stored, in bytes of its dtype, canary-filled where no value lies, and widened to float. */
+/* One tensor: values as stored, in bytes of its dtype, NaN where no value lies, and widened to float. At least one
+ * element is allocated, so that device buffers can be made of tensors without tokens. */
 struct workload_tensor {
     attune_dtype dtype;
     int64_t tokens, stride_token, stride_head, offset; /* elements */
     size_t bytes;
     void *data;     /* bytes, as stored */
-    float *widened; /* the same elements as float */
+    float *widened; /* the same elements as float; for fp32 it is data itself */
 };
 
 struct workload {
@@ -43,7 +47,12 @@ struct workload {
     int64_t q_tokens;
 };
 
-attune_status workload_create(const attune_problem *problem, const struct workload_options *options, struct workload *out);
+/* Cached keys lie in slots drawn at random among the used and the slack ones (page size 1), or in order (page size 0).
+ * Whatever the kernels support of the descriptor is made; UNSUPPORTED for problem->extras and larger pages. Errors:
+ * INVALID_SIZE (options), OVERFLOW, OUT_OF_MEMORY (also where the host's memory is too small to try). On failure *out
+ * is zeroed. */
+attune_status workload_create(const attune_problem *problem, const struct workload_options *options,
+                              struct workload *out);
 void workload_destroy(struct workload *workload);
 
 /* The oracle's view of it. Points into workload and problem. */

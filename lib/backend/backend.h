@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Backends: which devices they match, which limits they enforce, which configuration is the untuned default. One file per
- * backend and one line in backends.c.
+ * Backends: which devices they match, which limits they enforce, which configuration is the untuned default. One file
+ * per backend and one line in backends.c.
  */
 #ifndef ATTUNE_BACKEND_H
 #define ATTUNE_BACKEND_H
@@ -12,10 +12,10 @@
 /* Limits enforced jointly, before any build. */
 struct device_limits {
     int64_t max_work_group_size;
-    int32_t work_group_multiple;       /* of the sub-group; 1 = any */
-    int64_t local_bytes;               /* per work-group */
-    int64_t private_bytes;             /* per work-item; 0 = no limit */
-    int64_t private_bytes_group;       /* work-group size x private; 0 = no limit */
+    int32_t work_group_multiple; /* of the sub-group; 1 = any */
+    int64_t local_bytes;         /* per work-group */
+    int64_t private_bytes;       /* per work-item; 0 = no limit */
+    int64_t private_bytes_group; /* work-group size x private; 0 = no limit */
 };
 
 struct backend {
@@ -31,6 +31,30 @@ const struct backend *backend_find(const char *name);
 const struct backend *backend_at(int index); /* NULL past the end */
 /* What a device is driven by when nobody says: zw-m890 where the chip itself matches, else cpu or gpu by type. */
 const struct backend *backend_for_device(const struct cl_device *device);
+
+/* A device as a backend drives it. */
+struct backend_choice {
+    const struct backend *backend;
+    struct cl_device device;
+    char simulated[128]; /* "" for hardware */
+    struct device_limits limits;
+};
+
+/* Picks among devices[count]: the first that the backend matches and whose selector ("PLATFORM:INDEX") or name (a part
+ * of it, ignoring case) is `selector`. name NULL: $ATTUNE_BACKEND or "zw-m890"; selector NULL: $ATTUNE_DEVICE or the
+ * backend's first, hardware before simulation. A device named by its selector is taken for zw-m890 even where its
+ * strings do not match. ENUM: no such backend; NO_DEVICE: nothing matches, with what there is. */
+attune_status backend_pick(const char *name, const char *selector, const struct cl_device *devices, size_t count,
+                           struct backend_choice *out);
+
+/* Drives a given device by a backend, matching or forced. NO_DEVICE where the backend cannot. */
+attune_status backend_drive(const struct backend *backend, const struct cl_device *device, bool forced,
+                            struct backend_choice *out);
+
+/* Sub-group size that kernels are compiled for. */
+int32_t backend_sub_group_size(const struct backend_choice *choice);
+
+void backend_device_info(const struct backend_choice *choice, attune_device_info *out);
 
 /* Constraints of the family, then the limits. False with *why (static or in buffer[size]) otherwise. */
 bool backend_config_valid(const struct device_limits *limits, const struct kernel_facts *facts,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Winners on disk: one JSON file of at most 4 KiB per entry, named by the hash of its key. Files are hostile until checked: a
- * regular file, owned by the effective user (user level), not writable by others, of bounded size, exact schema, every value
- * in range, checksum over everything. Whatever is wrong is one warning and a miss.
+ * regular file, owned by the effective user (site and shipped: or by root or the folder's owner), not writable by others, of
+ * bounded size, exact schema, every value in range, checksum over everything. Whatever is wrong is one warning and a miss.
  *
  * A cache has up to three levels (user, site, shipped); only the user's is written. Thread-safe.
  */
@@ -70,26 +70,30 @@ enum cache_level { CACHE_MEMORY, CACHE_USER, CACHE_SITE, CACHE_SHIPPED, CACHE_LE
 const char *cache_level_name(enum cache_level level);
 
 /* Resolves the user's folder: dir if given ("" = none), else ATTUNE_CACHE_DIR, XDG_CACHE_HOME/attune, HOME/.cache/attune.
- * Writes "" when there is none. The folder is not made. */
+ * Writes "" when there is none, and while ATTUNE_KERNEL_DIR replaces the embedded kernels. The folder is not made. */
 void cache_user_dir(const char *dir, char *path, size_t size);
 
 /* Opens without reading. Missing folders are empty levels. logger is copied. */
 attune_status cache_open(struct cache **out, const struct cache_paths *paths, const struct logger *logger);
 void cache_close(struct cache **cache);
 
-/* Exact look-up: memory, user, site, shipped. False on a miss. Entries whose family or space changed come back stale. */
+/* Exact look-up: memory, user, site, shipped. False on a miss. Entries whose family or space changed come back stale, if no
+ * level has a current one. */
 bool cache_find(struct cache *cache, const struct cache_key *key, struct cache_entry *out, enum cache_level *level);
 
 /* The nearest entry whose key differs in the shape bucket only (same q_class; distance in log2 of kv_len and of batch x
  * heads), not stale, with a valid receipt. */
 bool cache_find_nearest(struct cache *cache, const struct cache_key *key, struct cache_entry *out, enum cache_level *level);
 
+/* Whether the entry's checks were passed on its key's device and driver and on the family's compiled-in source. */
+bool cache_receipt_holds(const struct cache_entry *entry);
+
 /* Keeps the entry in memory and, where there is a user folder, writes it: O_EXCL | O_NOFOLLOW temp file, mode 0600, fsync,
  * rename, fsync of the folder, under a lock on a separate file. path (may be NULL, [path_size]) gets the file's name or "".
  * IO when the file cannot be written: the entry is kept in memory all the same, and the file that was there is intact. */
 attune_status cache_store(struct cache *cache, const struct cache_entry *entry, char *path, size_t path_size);
 
-/* Visits entries of user, site and shipped; return false to stop. Counts unreadable files. */
+/* Visits entries of user, site and shipped by name; return false to stop. Counts unreadable files (may be NULL). */
 typedef bool (*cache_visitor)(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash,
                               const char *path);
 void cache_visit(struct cache *cache, cache_visitor visitor, void *priv, size_t *unreadable);

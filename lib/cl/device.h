@@ -12,16 +12,16 @@ struct cl_device {
     cl_device_type type;
     char name[128], vendor[128], version[128], driver[128], platform_name[128], platform_version[128];
     char extensions[4096];
-    char cpu_model[128];           /* host's, for CPU devices; "" otherwise */
+    char cpu_model[128]; /* host's, for CPU devices; "" otherwise */
     int32_t compute_units;
     int32_t opencl_major, opencl_minor;
     int64_t max_work_group_size, local_mem_bytes, global_mem_bytes, max_alloc_bytes;
-    int32_t sub_group_size;        /* preferred multiple as far as the device tells; 1 for CPUs */
+    int32_t sub_group_size; /* preferred multiple as far as the device tells; 1 for CPUs */
     bool fine_svm, coarse_svm;
 };
 
-/* Fills *devices (free() it) with every device of every platform. NO_PLATFORM when there is no platform (or no ICD loader
- * entry), NO_DEVICE when platforms have no device. */
+/* Fills *devices (free() it) with every device of every platform. NO_PLATFORM when there is no platform (or no ICD
+ * loader entry), NO_DEVICE when platforms have no device. */
 attune_status cl_device_enumerate(struct cl_device **devices, size_t *count);
 /* Describes one device of the caller's. UNSUPPORTED for sub-devices. */
 attune_status cl_device_describe(cl_device_id id, struct cl_device *out);

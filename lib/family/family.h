@@ -63,8 +63,8 @@ struct family_param {
 struct family {
     const char *name, *doc;
     const char *source;      /* flattened OpenCL C with #line directives, embedded */
-    const char *source_hash; /* 32 hex digits: XXH3-128 of the source without comments and #line */
-    const char *space_hash;  /* 32 hex digits: XXH3-128 of the .def's text without comments */
+    const char *source_hash; /* 32 hex digits: BLAKE2b-128 of the source without comments and #line */
+    const char *space_hash;  /* 32 hex digits: BLAKE2b-128 of the .def's text without comments */
     int32_t num_params;
     const struct family_param *params;
     /* values[num_params]. False, and *why (static text), when a constraint does not hold. */

@@ -30,12 +30,14 @@ struct oracle_input {
 };
 
 /* Results are packed: o[sum q_len, num_q_heads, head_dim_vo], lse[sum q_len, num_q_heads].
- * Everything that desc can say is computed (windows, soft cap, alignment), whatever the kernels support. Returns
- * OUT_OF_MEMORY, or OK. Single-threaded. */
+ * Everything that desc can say is computed (windows, soft cap, alignment), whatever the kernels support; the alignment
+ * gives the positions that windows count from, under a causal mask or without. desc and lengths are taken as valid.
+ * Returns OUT_OF_MEMORY, or OK. Single-threaded. */
 attune_status oracle_attention_fp64(const struct oracle_input *input, double *o, double *lse);
 
 /* The plain implementation of the descriptor's contract: STRICT: fp32 products and fp32 accumulation; FAST: Q, and P before
- * P.V, rounded to the KV type first. Natural order of keys, one pass for the maximum, one for the sums. */
+ * P.V, rounded to the KV type first. Natural order of keys, one pass for the maximum, one for the sums. o is rounded to
+ * o_dtype, as a kernel stores it. */
 attune_status oracle_attention_plain(const struct oracle_input *input, float *o, float *lse);
 
 /* Error of a result against the fp64 oracle. NaN anywhere it should not be gives infinity. */
@@ -49,8 +51,10 @@ struct oracle_error {
 struct oracle_error oracle_compare(const float *o, const double *ref, size_t count, const float *lse, const double *lse_ref,
                                    size_t lse_count);
 
-/* The contract: each of max_abs and relative at most 2 x the plain implementation's + 1e-6, lse at most 1e-5 (FAST: or 2 x
- * plain's). Returns OK, or NOT_VERIFIED with a text that gives figure and bound. */
-attune_status oracle_verdict(attune_precision precision, const struct oracle_error *error, const struct oracle_error *plain);
+/* The contract, which precision enters through the plain implementation: each of max_abs and relative at most 2 x plain's
+ * + 1e-6, lse at most 1e-5 or 2 x plain's, whichever is more: a row whose only key has a product that cancels has a small
+ * lse with the error of large terms. An infinite error never passes. Returns OK, or NOT_VERIFIED with a text that gives
+ * figure and bound. */
+attune_status oracle_verdict(const struct oracle_error *error, const struct oracle_error *plain);
 
 #endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Any OpenCL CPU device, pocl above all. */
+#include "backend.h"
+
+/* Work-items of a group share a thread of the driver and its stack, which their private memory must not overflow. */
+#define PRIVATE_BYTES_GROUP ((int64_t)4 << 20)
+
+static bool match(const struct cl_device *device, char *simulated, size_t size)
+{
+    copy_string(simulated, size, "");
+    return device->type & CL_DEVICE_TYPE_CPU;
+}
+
+static void limits(const struct cl_device *device, struct device_limits *out)
+{
+    *out = (struct device_limits){device->max_work_group_size, 1, device->local_mem_bytes, 0, PRIVATE_BYTES_GROUP};
+}
+
+static const char *const default_families[] = {"vector_tile", "plain_row", NULL};
+
+const struct backend backend_cpu = {"cpu", match, limits, default_families};

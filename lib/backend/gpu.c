@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Any OpenCL GPU or accelerator: the limits are what the device reports. */
+#include "backend.h"
+
+static bool match(const struct cl_device *device, char *simulated, size_t size)
+{
+    copy_string(simulated, size, "");
+    return device->type & (CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR);
+}
+
+static void limits(const struct cl_device *device, struct device_limits *out)
+{
+    *out = (struct device_limits){device->max_work_group_size, 1, device->local_mem_bytes, 0, 0};
+}
+
+static const char *const default_families[] = {"simt_tile", "plain_row", NULL};
+
+const struct backend backend_gpu = {"gpu", match, limits, default_families};

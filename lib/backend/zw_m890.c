@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * T-Head's ZW-M890: the chip where its OpenCL device is present, else simulated on pocl. Simulation enforces the chip's
+ * limits and models no timing.
+ */
+#define _GNU_SOURCE /* strcasestr */
+#include "backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is publicly known of the chip, in one table. ATTUNE_ZW_M890_LIMITS overrides it, as "local=49152,private=512".
+ */
+static const struct limit {
+    const char *name;
+    size_t member;
+    int64_t value;
+} chip_limits[] = {
+    {"work_group", offsetof(struct device_limits, max_work_group_size), 1024},
+    {"local", offsetof(struct device_limits, local_bytes), 256 << 10},
+    {"private", offsetof(struct device_limits, private_bytes), 1024}, /* 255 registers of 32 bit */
+    {"private_group", offsetof(struct device_limits, private_bytes_group), 256 << 10},
+};
+#define SUB_GROUP 32
+
+/* Nothing public says what the chip's OpenCL driver calls itself; ATTUNE_ZW_M890_MATCH names other parts of its
+ * device's or vendor's name, separated by commas. */
+static const char default_patterns[] = "zw-m890,zw-810,zhenwu,t-head";
+
+static bool named_like_the_chip(const struct cl_device *device)
+{
+    const char *patterns = env_get("ATTUNE_ZW_M890_MATCH");
+    char text[512], *rest = text, *pattern;
+    copy_string(text, sizeof text, patterns ? patterns : default_patterns);
+    while ((pattern = strtok_r(rest, ",", &rest)))
+        if (strcasestr(device->name, pattern) || strcasestr(device->vendor, pattern))
+            return true;
+    return false;
+}
+
+static bool match(const struct cl_device *device, char *simulated, size_t size)
+{
+    copy_string(simulated, size, "");
+    if (named_like_the_chip(device))
+        return true;
+    if (!cl_device_is_pocl(device) || !(device->type & CL_DEVICE_TYPE_CPU))
+        return false;
+    /* "OpenCL 3.0 PoCL 3.1+debian Linux, Release, ..." */
+    const char *version = strcasestr(device->platform_version, "pocl");
+    int length = version ? (int)strcspn(version + 4, ",L") : 0;
+    snprintf(simulated, size, "pocl%.*s", length, version ? version + 4 : "");
+    size_t end = strlen(simulated);
+    while (end && simulated[end - 1] == ' ')
+        simulated[--end] = '\0';
+    return true;
+}
+
+static void apply_overrides(struct device_limits *out)
+{
+    const char *overrides = env_get("ATTUNE_ZW_M890_LIMITS");
+    char text[512], *rest = text, *item;
+    copy_string(text, sizeof text, overrides ? overrides : "");
+    while ((item = strtok_r(rest, ",", &rest)))
+        for (size_t i = 0; i < sizeof chip_limits / sizeof chip_limits[0]; i++) {
+            size_t length = strlen(chip_limits[i].name);
+            if (strncmp(item, chip_limits[i].name, length) || item[length] != '=')
+                continue;
+            long long value = strtoll(item + length + 1, NULL, 10);
+            if (value > 0)
+                *(int64_t *)((char *)out + chip_limits[i].member) = value;
+        }
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void limits(const struct cl_device *device, struct device_limits *out)
+{
+    memset(out, 0, sizeof *out);
+    out->work_group_multiple = SUB_GROUP;
+    for (size_t i = 0; i < sizeof chip_limits / sizeof chip_limits[0]; i++)
+        *(int64_t *)((char *)out + chip_limits[i].member) = chip_limits[i].value;
+    apply_overrides(out);
+    out->max_work_group_size = smaller(out->max_work_group_size, device->max_work_group_size);
+    out->local_bytes = smaller(out->local_bytes, device->local_mem_bytes);
+}
+
+static const char *const default_families[] = {"simt_tile", "plain_row", NULL};
+
+const struct backend backend_zw_m890 = {"zw-m890", match, limits, default_families};

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _DEFAULT_SOURCE /* flock */
+#include "cache/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Temporary files of one name that killed writers of one process id may leave behind. */
+#define MAX_TEMPORARIES 100
+
+static attune_status io_error(const char *what, const char *folder, const char *name)
+{
+    int code = errno;
+    return set_error(code == ENOMEM ? ATTUNE_ERROR_OUT_OF_MEMORY : ATTUNE_ERROR_IO, "%s %s%s%s: %s", what, folder,
+                     *name ? "/" : "", name, strerror(code));
+}
+
+static attune_status check_file(int folder_fd, int fd, enum file_owner owner, size_t max, size_t *size)
+{
+    struct stat file, folder;
+    if (fstat(fd, &file) || fstat(folder_fd, &folder))
+        return set_error(ATTUNE_ERROR_IO, "fstat: %s", strerror(errno));
+    if (!S_ISREG(file.st_mode))
+        return set_error(ATTUNE_ERROR_IO, "not a regular file");
+    bool owned = file.st_uid == geteuid();
+    if (owner == FILE_OF_SITE)
+        owned = owned || file.st_uid == 0 || file.st_uid == folder.st_uid;
+    if (!owned)
+        return set_error(ATTUNE_ERROR_IO, "owned by user %ld, who is not trusted here", (long)file.st_uid);
+    if (file.st_mode & (S_IWGRP | S_IWOTH))
+        return set_error(ATTUNE_ERROR_IO, "mode %03o lets others write to it", (unsigned)file.st_mode & 0777);
+    if (file.st_size < 0 || (uintmax_t)file.st_size > max)
+        return set_error(ATTUNE_ERROR_IO, "%jd bytes long; the limit is %zu", (intmax_t)file.st_size, max);
+    *size = (size_t)file.st_size;
+    return ATTUNE_OK;
+}
+
+bool file_read_all(int fd, void *data, size_t *size)
+{
+    size_t done = 0;
+    while (done < *size) {
+        ssize_t n = read(fd, (char *)data + done, *size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    *size = done;
+    return true;
+}
+
+/* Reads size bytes, finds the end there and puts a NUL. data[size + 1]. */
+static attune_status read_exactly(int fd, char *data, size_t size)
+{
+    size_t done = size + 1;
+    if (!file_read_all(fd, data, &done))
+        return set_error(ATTUNE_ERROR_IO, "read: %s", strerror(errno));
+    if (done != size)
+        return set_error(ATTUNE_ERROR_IO, "changed while it was read");
+    data[size] = '\0';
+    return ATTUNE_OK;
+}
+
+static attune_status read_checked(int folder_fd, int fd, enum file_owner owner, size_t max, char **data, size_t *size)
+{
+    attune_status status = check_file(folder_fd, fd, owner, max, size);
+    if (status)
+        return status;
+    *data = malloc(*size + 1);
+    if (!*data)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "%zu bytes", *size + 1);
+    status = read_exactly(fd, *data, *size);
+    if (status) {
+        free(*data);
+        *data = NULL;
+    }
+    return status;
+}
+
+attune_status file_read(const char *folder, const char *name, enum file_owner owner, size_t max, char **data,
+                        size_t *size)
+{
+    *data = NULL;
+    *size = 0;
+    int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? ATTUNE_OK : io_error("cannot open", folder, "");
+    /* O_NONBLOCK: opening a FIFO must not wait for its writer. */
+    int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    attune_status status = ATTUNE_OK;
+    if (fd >= 0)
+        status = read_checked(folder_fd, fd, owner, max, data, size);
+    else if (errno == ELOOP)
+        status = set_error(ATTUNE_ERROR_IO, "is a symbolic link");
+    else if (errno != ENOENT)
+        status = set_error(ATTUNE_ERROR_IO, "open: %s", strerror(errno));
+    if (status)
+        set_error(status, "%s/%s: %s", folder, name, attune_last_error());
+    if (fd >= 0)
+        close(fd);
+    close(folder_fd);
+    return status;
+}
+
+bool file_write_all(int fd, const void *data, size_t size)
+{
+    const char *bytes = data;
+    while (size) {
+        ssize_t n = write(fd, bytes, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            if (n == 0)
+                errno = EIO;
+            return false;
+        }
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool folder_fd_sync(int fd)
+{
+    return !fsync(fd) || errno == EINVAL || errno == ENOTSUP;
+}
+
+bool folder_sync(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool synced = folder_fd_sync(fd);
+    int code = errno;
+    close(fd);
+    errno = code;
+    return synced;
+}
+
+attune_status folder_make(const char *folder)
+{
+    char *path = strdup(folder);
+    if (!path)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "%s", folder);
+    attune_status status = ATTUNE_OK;
+    for (char *end = path; *end && !status;) {
+        end += strspn(end, "/");
+        end += strcspn(end, "/");
+        char rest = *end;
+        *end = '\0';
+        struct stat info;
+        /* EROFS and EACCES come before EEXIST on some file systems: what is there is fine all the same. */
+        if (mkdir(path, 0700) && errno != EEXIST) {
+            int code = errno;
+            if (stat(path, &info) || !S_ISDIR(info.st_mode)) {
+                errno = code;
+                status = io_error("cannot make folder", path, "");
+            }
+        }
+        *end = rest;
+    }
+    free(path);
+    return status;
+}
+
+attune_status file_lock(const char *path, bool wait, int *fd)
+{
+    *fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return io_error("cannot open lock", path, "");
+    int result;
+    do
+        result = flock(*fd, LOCK_EX | (wait ? 0 : LOCK_NB));
+    while (result && errno == EINTR);
+    if (!result)
+        return ATTUNE_OK;
+    int code = errno;
+    close(*fd);
+    *fd = -1;
+    if (code == EWOULDBLOCK)
+        return set_error(ATTUNE_ERROR_IO, "%s: another process holds the lock", path);
+    errno = code;
+    return code == ENOLCK || code == EOPNOTSUPP || code == ENOSYS ? ATTUNE_OK : io_error("cannot lock", path, "");
+}
+
+/* A new file beside name; its own name in temporary[size]. */
+static int create_temporary(int folder_fd, const char *name, char *temporary, size_t size)
+{
+    for (int i = 0; i < MAX_TEMPORARIES; i++) {
+        snprintf(temporary, size, "%s.%ld-%d.tmp", name, (long)getpid(), i);
+        int fd = openat(folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
+/* One fsync: a second one on the same descriptor may report success for data that was lost. */
+static bool write_and_rename(int folder_fd, const char *name, const void *data, size_t size)
+{
+    char temporary[128];
+    int fd = create_temporary(folder_fd, name, temporary, sizeof temporary);
+    if (fd < 0)
+        return false;
+    bool written = file_write_all(fd, data, size) && !fsync(fd);
+    int code = errno;
+    if (close(fd) && written && errno != EINTR) {
+        code = errno;
+        written = false;
+    }
+    if (written && !renameat(folder_fd, temporary, folder_fd, name))
+        return true;
+    if (written)
+        code = errno;
+    unlinkat(folder_fd, temporary, 0);
+    errno = code;
+    return false;
+}
+
+static attune_status replace_locked(const char *folder, const char *name, const void *data, size_t size)
+{
+    int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0)
+        return io_error("cannot open", folder, "");
+    attune_status status = ATTUNE_OK;
+    if (!write_and_rename(folder_fd, name, data, size))
+        status = io_error("cannot write", folder, name);
+    else if (!folder_fd_sync(folder_fd))
+        status = io_error("written, but it may not outlast a power cut:", folder, name);
+    close(folder_fd);
+    return status;
+}
+
+attune_status file_replace(const char *folder, const char *name, const void *data, size_t size)
+{
+    attune_status status = folder_make(folder);
+    if (status)
+        return status;
+    struct strbuf lock = {0};
+    strbuf_printf(&lock, "%s/.lock", folder);
+    char *lock_path = strbuf_take(&lock);
+    if (!lock_path)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "%s", folder);
+    int lock_fd;
+    status = file_lock(lock_path, true, &lock_fd);
+    free(lock_path);
+    if (status)
+        return status;
+    status = replace_locked(folder, name, data, size);
+    if (lock_fd >= 0)
+        close(lock_fd);
+    return status;
+}

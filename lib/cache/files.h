@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Files that other processes and crashes can reach: checked reads, atomic replacement, locks. */
+#ifndef ATTUNE_CACHE_FILES_H
+#define ATTUNE_CACHE_FILES_H
+
+#include "base/base.h"
+
+/* Who may have written a file that is read. In both cases nobody but its owner may write to it. */
+enum file_owner {
+    FILE_OF_USER, /* the effective user */
+    FILE_OF_SITE  /* the effective user, root, or the owner of the folder: its administrator */
+};
+
+/* Reads folder/name whole: a regular file (not through a symbolic link) of at most max bytes. *data is NULL, with OK,
+ * when there is no such file; else free() it. It is followed by a NUL that is not counted. IO when a check fails. */
+attune_status file_read(const char *folder, const char *name, enum file_owner owner, size_t max, char **data,
+                        size_t *size);
+
+/* Makes folder/name hold data, durably and at once: readers see the old file or the new one. Makes the folder.
+ * IO when anything fails; the old file is then intact, unless only the folder's fsync failed. */
+attune_status file_replace(const char *folder, const char *name, const void *data, size_t size);
+
+/* Writes all of data, through EINTR and short writes. False with errno otherwise. */
+bool file_write_all(int fd, const void *data, size_t size);
+
+/* Reads *size bytes, or what there is until the end, through EINTR and short reads. False with errno otherwise. */
+bool file_read_all(int fd, void *data, size_t *size);
+
+/* fsync of a folder, where its file system has that. False with errno otherwise. */
+bool folder_sync(const char *folder);
+
+/* Makes folder and those above it that are missing, mode 0700. */
+attune_status folder_make(const char *folder);
+
+/* Locks path, a file of its own that is made and stays, for one writer. *fd is -1, with OK, where the file system has
+ * no locks. wait: blocks; else IO when another holds it. Close *fd to release. */
+attune_status file_lock(const char *path, bool wait, int *fd);
+
+#endif

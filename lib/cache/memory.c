@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/entry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MEMORY_MAX 1024 /* entries; then the oldest are overwritten */
+#define LOGGED_MAX 256  /* texts; later bad files are misses without a word */
+
+/* Under the mutex. */
+static struct cache_entry *search(struct cache *cache, const struct cache_key *key)
+{
+    for (size_t i = 0; i < cache->memory_count; i++)
+        if (cache_key_equal(&cache->memory[i].key, key))
+            return &cache->memory[i];
+    return NULL;
+}
+
+bool memory_find(struct cache *cache, const struct cache_key *key, struct cache_entry *out)
+{
+    pthread_mutex_lock(&cache->mutex);
+    const struct cache_entry *found = search(cache, key);
+    if (found)
+        *out = *found;
+    pthread_mutex_unlock(&cache->mutex);
+    return found != NULL;
+}
+
+bool memory_at(struct cache *cache, size_t index, struct cache_entry *out)
+{
+    pthread_mutex_lock(&cache->mutex);
+    bool there = index < cache->memory_count;
+    if (there)
+        *out = cache->memory[index];
+    pthread_mutex_unlock(&cache->mutex);
+    return there;
+}
+
+/* A place for a new entry, or NULL when out of memory. Under the mutex. */
+static struct cache_entry *new_place(struct cache *cache)
+{
+    if (cache->memory_count == MEMORY_MAX)
+        return &cache->memory[cache->memory_next++ % MEMORY_MAX];
+    if (cache->memory_count == cache->memory_capacity) {
+        size_t capacity = cache->memory_capacity ? 2 * cache->memory_capacity : 8;
+        struct cache_entry *memory = realloc(cache->memory, capacity * sizeof *memory);
+        if (!memory)
+            return NULL;
+        cache->memory = memory;
+        cache->memory_capacity = capacity;
+    }
+    return &cache->memory[cache->memory_count++];
+}
+
+attune_status memory_put(struct cache *cache, const struct cache_entry *entry)
+{
+    pthread_mutex_lock(&cache->mutex);
+    struct cache_entry *place = search(cache, &entry->key);
+    if (!place)
+        place = new_place(cache);
+    if (place)
+        *place = *entry;
+    pthread_mutex_unlock(&cache->mutex);
+    return place ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "entries in memory");
+}
+
+/* Whether this is the first call for the text. */
+static bool first_time(struct cache *cache, const char *text)
+{
+    char hash[HASH_HEX_SIZE];
+    hash_hex(text, strlen(text), hash);
+    pthread_mutex_lock(&cache->mutex);
+    bool first = cache->logged_count < LOGGED_MAX;
+    for (size_t i = 0; i < cache->logged_count && first; i++)
+        first = strcmp(cache->logged[i], hash) != 0;
+    if (first && !cache->logged)
+        cache->logged = malloc(LOGGED_MAX * sizeof *cache->logged);
+    if (first && cache->logged)
+        memcpy(cache->logged[cache->logged_count++], hash, sizeof hash);
+    pthread_mutex_unlock(&cache->mutex);
+    return first;
+}
+
+void log_once(struct cache *cache, attune_log_level level)
+{
+    if (first_time(cache, attune_last_error()))
+        log_message(&cache->logger, level, "cache: %s", attune_last_error());
+}

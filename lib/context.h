@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ATTUNE_CONTEXT_H
+#define ATTUNE_CONTEXT_H
+
+#include "backend/backend.h"
+#include "cache/cache.h"
+
+struct attune_context {
+    cl_context cl; /* retained */
+    struct backend_choice choice;
+    struct logger logger;
+    struct cache *cache;
+    char cache_dir[1024]; /* user's folder, resolved; "" = none */
+    char *worker;         /* as given, or NULL */
+};
+
+/* What a run needs of objects of one context: compared before handles are used together. */
+static inline cl_device_id context_device(const struct attune_context *context)
+{
+    return context->choice.device.id;
+}
+
+/* WRONG_CONTEXT unless queue is one of the context and its device. */
+attune_status queue_check(const struct attune_context *context, cl_command_queue queue);
+
+#endif

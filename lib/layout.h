@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ATTUNE_LAYOUT_H
+#define ATTUNE_LAYOUT_H
+
+#include "context.h"
+
+/* Strides in elements of a cache [token, head, dim]. */
+struct kv_strides {
+    int64_t token, head;
+};
+
+struct attune_kv_layout {
+    attune_context *context;
+    attune_dtype dtype;
+    int32_t num_kv_heads, head_dim_qk, head_dim_vo, page_size;
+    int64_t num_slots;
+    struct kv_strides k, v;
+    char id[64];
+};
+
+/* Elements from the first to one past the last of a tensor [tokens, heads, dim]; false on overflow or negative strides.
+ * 0 for an empty tensor. */
+bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head,
+                   int64_t *extent);
+
+#endif

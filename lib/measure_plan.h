@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tuning on behalf of plan creation. */
+#ifndef ATTUNE_MEASURE_PLAN_H
+#define ATTUNE_MEASURE_PLAN_H
+
+#include "context.h"
+
+/* Tunes desc at shapes[count] on the context's device, in workers, within the options' budgets; shapes that a verified entry
+ * answers are left alone under ATTUNE_MEASURE. The winners end up in the context's cache. */
+attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, int32_t page_size,
+                           const attune_shape *shapes, size_t count, const attune_plan_options *options);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rows.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/base.h"
+
+/* Where one sequence of the batch lies. */
+struct sequence {
+    int64_t q_start, q_len, kv_len;
+    int64_t prefix;    /* keys before it are cached */
+    int64_t new_start; /* its first row in the contiguous k and v */
+    const int32_t *slots;
+};
+
+/* The gathered keys and values of one sequence and KV head; as in struct oracle_row. */
+struct gathered {
+    float *keys;
+    const float **values;
+};
+
+static int64_t min_int64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t max_int64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int64_t oracle_max_kv_len(const struct oracle_input *input)
+{
+    int64_t longest = 0;
+    for (int32_t b = 0; b < input->batch; b++)
+        longest = max_int64(longest, input->kv_len[b]);
+    return longest;
+}
+
+int32_t oracle_head_dim_vo(const attune_attention_desc *desc)
+{
+    return desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk;
+}
+
+static int64_t new_keys(const struct oracle_input *input, int32_t b)
+{
+    switch (input->desc->operation) {
+    case ATTUNE_PREFILL:
+        return input->kv_len[b];
+    case ATTUNE_EXTEND:
+        return input->q_len[b];
+    case ATTUNE_DECODE:
+        break;
+    }
+    return 0;
+}
+
+/* The alignment gives a query its position; the causal mask and the windows are stated in positions. */
+static void visible_keys(const attune_attention_desc *desc, const struct sequence *sequence, int64_t i, int64_t *first,
+                         int64_t *end)
+{
+    int64_t position = desc->causal_alignment == ATTUNE_TOP_LEFT ? i : sequence->kv_len - sequence->q_len + i;
+    *first = 0;
+    *end = sequence->kv_len;
+    if (desc->mask == ATTUNE_MASK_CAUSAL)
+        *end = min_int64(*end, position + 1);
+    if (desc->window_right >= 0)
+        *end = min_int64(*end, position + desc->window_right + 1);
+    if (desc->window_left >= 0)
+        *first = max_int64(*first, position - desc->window_left);
+    *end = max_int64(*end, *first);
+}
+
+static void gather(const struct oracle_input *input, const struct sequence *sequence, int32_t kv_head,
+                   const struct gathered *out)
+{
+    /* Bounds never decrease from one query to the next, so the first and the last query bound them all. */
+    int64_t first, end, unused;
+    visible_keys(input->desc, sequence, 0, &first, &unused);
+    visible_keys(input->desc, sequence, sequence->q_len - 1, &unused, &end);
+    end = min_int64(end, sequence->kv_len);
+    int64_t dim = input->desc->head_dim_qk;
+    for (int64_t j = first; j < end; j++) {
+        const float *key;
+        if (j < sequence->prefix) {
+            int64_t slot = sequence->slots[j];
+            key = input->k_cache + slot * input->k_cache_stride_token + kv_head * input->k_cache_stride_head;
+            out->values[j] = input->v_cache + slot * input->v_cache_stride_token + kv_head * input->v_cache_stride_head;
+        } else {
+            int64_t token = sequence->new_start + j - sequence->prefix;
+            key = input->k + token * input->k_stride_token + kv_head * input->k_stride_head;
+            out->values[j] = input->v + token * input->v_stride_token + kv_head * input->v_stride_head;
+        }
+        float *column = out->keys + j / KEY_BLOCK * dim * KEY_BLOCK + j % KEY_BLOCK;
+        for (int64_t d = 0; d < dim; d++)
+            column[d * KEY_BLOCK] = key[d];
+    }
+}
+
+static void rows_of_sequence(const struct oracle_input *input, const struct sequence *sequence,
+                             const struct gathered *gathered, oracle_row_function function, void *priv)
+{
+    const attune_attention_desc *desc = input->desc;
+    int32_t group_size = desc->num_q_heads / desc->num_kv_heads;
+    struct oracle_row row = {.desc = desc,
+                             .head_dim_qk = desc->head_dim_qk,
+                             .head_dim_vo = oracle_head_dim_vo(desc),
+                             .keys = gathered->keys,
+                             .values = gathered->values,
+                             .scale = desc->scale != 0.0f ? (double)desc->scale : 1.0 / sqrt(desc->head_dim_qk)};
+    for (int32_t head = 0; head < desc->num_q_heads; head++) {
+        if (head % group_size == 0)
+            gather(input, sequence, head / group_size, gathered);
+        for (int64_t i = 0; i < sequence->q_len; i++) {
+            int64_t token = sequence->q_start + i;
+            row.index = token * desc->num_q_heads + head;
+            row.q = input->q + token * input->q_stride_token + head * input->q_stride_head;
+            visible_keys(desc, sequence, i, &row.first_key, &row.end_key);
+            function(&row, priv);
+        }
+    }
+}
+
+attune_status oracle_for_each_row(const struct oracle_input *input, oracle_row_function function, void *priv)
+{
+    size_t blocks = (size_t)oracle_max_kv_len(input) / KEY_BLOCK + 1;
+    struct gathered gathered = {calloc(blocks * KEY_BLOCK * (size_t)input->desc->head_dim_qk, sizeof(float)),
+                                calloc(blocks * KEY_BLOCK, sizeof(float *))};
+    attune_status status = ATTUNE_OK;
+    if (!gathered.keys || !gathered.values)
+        status = set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "oracle: no memory for %zu keys", blocks * KEY_BLOCK);
+    struct sequence sequence = {0};
+    for (int32_t b = 0; b < input->batch && status == ATTUNE_OK; b++) {
+        int64_t new_len = new_keys(input, b);
+        sequence.q_len = input->q_len[b];
+        sequence.kv_len = input->kv_len[b];
+        sequence.prefix = sequence.kv_len - new_len;
+        sequence.slots = sequence.prefix > 0 ? input->kv_indices + input->kv_indptr[b] : NULL;
+        if (sequence.q_len > 0)
+            rows_of_sequence(input, &sequence, &gathered, function, priv);
+        sequence.q_start += sequence.q_len;
+        sequence.new_start += new_len;
+    }
+    free(gathered.keys);
+    free(gathered.values);
+    return status;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "desc.h"
+#include "measure_plan.h"
+
+#define MAX_SHAPES 1024
+
+static const attune_plan_options default_options = ATTUNE_PLAN_OPTIONS_INIT;
+
+/* Shapes of a plan whose user names none: each class of q_len, short and long. */
+static const attune_shape usual_shapes[] = {{1, 512, 512}, {1, 512, 4096}, {1, 64, 512}, {1, 64, 4096},
+                                            {1, 8, 512},   {1, 8, 4096},   {8, 1, 512},  {8, 1, 4096}};
+
+static attune_status check_shape(const attune_shape *shape, size_t i)
+{
+    if (shape->batch < 1 || shape->batch > 1 << 20)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].batch is %d; it must be 1 to 1048576", i,
+                         shape->batch);
+    if (shape->q_len < 1)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].q_len is %d; it must be at least 1", i,
+                         shape->q_len);
+    if (shape->kv_len < 0)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].kv_len is %d; it must be at least 0", i,
+                         shape->kv_len);
+    return ATTUNE_OK;
+}
+
+static attune_status check_options(const attune_plan_options *o)
+{
+    attune_status status = struct_check(o, sizeof *o, "options");
+    if (status != ATTUNE_OK)
+        return status;
+    if (o->policy < ATTUNE_CACHED_ONLY || o->policy > ATTUNE_EXHAUSTIVE)
+        return set_error(ATTUNE_ERROR_ENUM, "options.policy is %d; it must be CACHED_ONLY (1) to EXHAUSTIVE (4)",
+                         (int)o->policy);
+    if (o->max_configs < 1 || o->max_configs > PLAN_MAX_CONFIGS)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_configs is %d; it must be 1 to %d", o->max_configs,
+                         PLAN_MAX_CONFIGS);
+    if (o->num_shapes > MAX_SHAPES)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.num_shapes is %zu; it must be at most %d", o->num_shapes,
+                         MAX_SHAPES);
+    if (o->num_shapes && !o->shapes)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "options.shapes is NULL with options.num_shapes %zu",
+                         o->num_shapes);
+    if (o->budget_tests < 0 || !(o->budget_seconds >= 0))
+        return set_error(ATTUNE_ERROR_INVALID_SIZE,
+                         "options.budget_tests and options.budget_seconds must not be negative");
+    for (size_t i = 0; status == ATTUNE_OK && i < o->num_shapes; i++)
+        status = check_shape(&o->shapes[i], i);
+    return status;
+}
+
+static attune_status check_layout(const attune_context *context, const attune_attention_desc *desc,
+                                  const attune_kv_layout *layout)
+{
+    if (!layout)
+        return desc->operation == ATTUNE_PREFILL
+                   ? ATTUNE_OK
+                   : set_error(ATTUNE_ERROR_NULL_ARGUMENT, "layout is NULL; this operation reads a KV cache");
+    int32_t dim_vo = desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk;
+    if (layout->context != context)
+        return set_error(ATTUNE_ERROR_WRONG_CONTEXT, "layout was created from another context");
+    if (desc->operation == ATTUNE_PREFILL)
+        return set_error(ATTUNE_ERROR_MISMATCH, "layout is given; prefill reads no KV cache and takes NULL");
+    if (layout->num_kv_heads != desc->num_kv_heads || layout->head_dim_qk != desc->head_dim_qk ||
+        layout->head_dim_vo != dim_vo || layout->dtype != desc->kv_dtype)
+        return set_error(ATTUNE_ERROR_MISMATCH,
+                         "layout holds %d heads of %d and %d %s; desc has %d heads of %d and %d %s",
+                         layout->num_kv_heads, layout->head_dim_qk, layout->head_dim_vo, dtype_name(layout->dtype),
+                         desc->num_kv_heads, desc->head_dim_qk, dim_vo, dtype_name(desc->kv_dtype));
+    return ATTUNE_OK;
+}
+
+static double bucket_distance(struct shape_bucket a, struct shape_bucket b)
+{
+    /* The class of q_len decides first; in a class, distance in log space. */
+    double q = a.q_class - b.q_class, kv = a.log2_kv - b.log2_kv, heads = a.log2_heads - b.log2_heads;
+    return q * q * 1e6 + kv * kv + heads * heads;
+}
+
+int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q_len, int32_t kv_len)
+{
+    if (plan->num_configs == 1)
+        return 0;
+    struct shape_bucket bucket = shape_bucket_uniform(&plan->desc, batch, q_len, kv_len);
+    int32_t best = 0;
+    for (int32_t i = 1; i < plan->num_points; i++)
+        if (bucket_distance(plan->points[i].bucket, bucket) < bucket_distance(plan->points[best].bucket, bucket))
+            best = i;
+    return plan->points[best].config;
+}
+
+/* Index of a configuration in the plan, which it joins while there is room. Past max_configs the shape is served by the
+ * configuration of the nearest point so far. */
+static int32_t add_config(struct attune_plan *plan, const struct kernel_config *config, const char *source,
+                          int32_t max_configs, struct shape_bucket bucket)
+{
+    for (int32_t i = 0; i < plan->num_configs; i++)
+        if (kernel_config_equal(&plan->configs[i].config, config))
+            return i;
+    if (plan->num_configs == max_configs) {
+        int32_t best = 0;
+        for (int32_t i = 1; i < plan->num_points; i++)
+            if (bucket_distance(plan->points[i].bucket, bucket) < bucket_distance(plan->points[best].bucket, bucket))
+                best = i;
+        return plan->points[best].config;
+    }
+    struct plan_config *added = &plan->configs[plan->num_configs];
+    added->config = *config;
+    added->source = source;
+    family_at(config->family)->resources(&plan->facts, config->values, &added->resources);
+    kernel_config_format(config, added->text, sizeof added->text);
+    return plan->num_configs++;
+}
+
+static attune_status add_forced(struct attune_plan *plan, const char *text)
+{
+    struct kernel_config config;
+    char why[160];
+    attune_status status = kernel_config_parse(text, &config);
+    if (status != ATTUNE_OK)
+        return status;
+    if (!backend_config_valid(&plan->context->choice.limits, &plan->facts, &config, why, sizeof why))
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.force_config \"%s\" is not valid here: %s", text, why);
+    add_config(plan, &config, "forced", 1, (struct shape_bucket){0});
+    plan->points[0] = (struct plan_point){{0}, 0};
+    plan->num_points = 1;
+    return ATTUNE_OK;
+}
+
+struct shape_list {
+    const attune_shape *shapes;
+    size_t count;
+    bool named; /* by the caller */
+};
+
+static attune_status choose(struct attune_plan *plan, const struct shape_list *list, const attune_plan_options *options)
+{
+    struct backend_choice *choice = &plan->context->choice;
+    struct cache_key key;
+    memset(&key, 0, sizeof key);
+    select_device_key(choice, &key);
+    char missing[512] = "";
+    for (size_t i = 0; i < list->count; i++) {
+        const attune_shape *shape = &list->shapes[i];
+        struct shape_bucket bucket = shape_bucket_uniform(&plan->desc, shape->batch, shape->q_len, shape->kv_len);
+        select_problem_key(&plan->desc, plan->has_layout ? plan->layout.id : "", bucket, &key);
+        struct selection selection;
+        attune_status status =
+            select_config(plan->context->cache, &key, choice->backend, &choice->limits, &plan->facts, &selection);
+        if (status != ATTUNE_OK)
+            return status;
+        log_message(&plan->context->logger, ATTUNE_LOG_DEBUG, "plan: %d x %d queries, %d keys: %s", shape->batch,
+                    shape->q_len, shape->kv_len, selection.why);
+        if (options->policy == ATTUNE_CACHED_ONLY && strcmp(selection.source, "tuned")) {
+            if (list->named)
+                return set_error(ATTUNE_ERROR_NOT_TUNED, "options.shapes[%zu] (batch %d, q_len %d, kv_len %d): %s", i,
+                                 shape->batch, shape->q_len, shape->kv_len, selection.why);
+            copy_string(missing, sizeof missing, selection.why);
+            if (!strcmp(selection.source, "default"))
+                continue;
+        }
+        int32_t config = add_config(plan, &selection.config, selection.source, options->max_configs, bucket);
+        plan->points[plan->num_points++] = (struct plan_point){bucket, config};
+    }
+    return plan->num_points
+               ? ATTUNE_OK
+               : set_error(ATTUNE_ERROR_NOT_TUNED, "no verified entry answers for this descriptor: %s", missing);
+}
+
+static void sign(struct attune_plan *plan)
+{
+    const attune_attention_desc *d = &plan->desc;
+    struct strbuf text = {0};
+    strbuf_printf(&text, "%p %d %d %d %d %d", (void *)plan->context, d->operation, d->num_q_heads, d->num_kv_heads,
+                  d->mask, d->causal_alignment);
+    for (int32_t i = 0; i < plan->num_configs; i++)
+        strbuf_printf(&text, "|%s", plan->configs[i].text);
+    for (int32_t i = 0; i < plan->num_points; i++)
+        strbuf_printf(&text, "|%d %d %d %d", plan->points[i].bucket.q_class, plan->points[i].bucket.log2_kv,
+                      plan->points[i].bucket.log2_heads, plan->points[i].config);
+    hash_hex(text.text ? text.text : "", text.length, plan->signature);
+    strbuf_free(&text);
+}
+
+static attune_status fill(struct attune_plan *plan, const attune_plan_options *options)
+{
+    struct shape_list list = {options->shapes, options->num_shapes, options->num_shapes > 0};
+    if (!list.named)
+        list = (struct shape_list){usual_shapes, sizeof usual_shapes / sizeof usual_shapes[0], false};
+    plan->points = calloc(list.count, sizeof *plan->points);
+    if (!plan->points)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a plan");
+    attune_status status = ATTUNE_OK;
+    if (options->force_config)
+        status = add_forced(plan, options->force_config);
+    else {
+        if (options->policy >= ATTUNE_MEASURE)
+            status = plan_measure(plan->context, &plan->desc, plan->has_layout ? plan->layout.page_size : 0,
+                                  list.shapes, list.count, options);
+        if (status == ATTUNE_OK)
+            status = choose(plan, &list, options);
+    }
+    for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++)
+        status = plan_compile(plan, &plan->configs[i]);
+    if (status == ATTUNE_OK)
+        sign(plan);
+    return status;
+}
+
+attune_status attune_plan_create(attune_context *context, const attune_attention_desc *desc,
+                                 const attune_kv_layout *layout, const attune_plan_options *options, attune_plan **out)
+{
+    if (!out)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!context)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "context is NULL");
+    if (!options)
+        options = &default_options;
+    attune_status status;
+    if ((status = desc_validate(desc)) != ATTUNE_OK || (status = check_options(options)) != ATTUNE_OK ||
+        (status = check_layout(context, desc, layout)) != ATTUNE_OK || (status = desc_supported(desc)) != ATTUNE_OK)
+        return status;
+    struct attune_plan *plan = calloc(1, sizeof *plan);
+    if (!plan)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a plan");
+    plan->context = context;
+    plan->desc = *desc;
+    plan->desc.size = sizeof plan->desc;
+    if (!plan->desc.head_dim_vo)
+        plan->desc.head_dim_vo = desc->head_dim_qk;
+    if (plan->desc.scale == 0)
+        plan->desc.scale = 1.0f / sqrtf((float)desc->head_dim_qk);
+    if (layout) {
+        plan->has_layout = true;
+        plan->layout = *layout;
+    }
+    plan->facts = problem_facts(&plan->desc, backend_sub_group_size(&context->choice));
+    status = fill(plan, options);
+    if (status != ATTUNE_OK)
+        attune_plan_destroy(&plan);
+    *out = plan;
+    return status;
+}
+
+void attune_plan_destroy(attune_plan **address)
+{
+    if (!address || !*address)
+        return;
+    struct attune_plan *plan = *address;
+    *address = NULL;
+    for (int32_t i = 0; i < plan->num_configs; i++)
+        if (plan->configs[i].program)
+            clReleaseProgram(plan->configs[i].program);
+    free(plan->points);
+    free(plan);
+}
+
+size_t attune_plan_num_configs(const attune_plan *plan)
+{
+    return plan ? (size_t)plan->num_configs : 0;
+}
+
+const char *attune_plan_config(const attune_plan *plan, size_t i)
+{
+    return plan && i < (size_t)plan->num_configs ? plan->configs[i].text : NULL;
+}
+
+const char *attune_plan_source(const attune_plan *plan, size_t i)
+{
+    return plan && i < (size_t)plan->num_configs ? plan->configs[i].source : NULL;
+}

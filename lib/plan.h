@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ATTUNE_PLAN_H
+#define ATTUNE_PLAN_H
+
+#include <attune/tune.h>
+
+#include "abi.clh"
+#include "layout.h"
+#include "select.h"
+
+#define PLAN_MAX_CONFIGS SCHEDULE_MAX_SEGMENTS
+
+struct plan_config {
+    struct kernel_config config;
+    struct kernel_resources resources;
+    char text[ATTUNE_CONFIG_TEXT_MAX];
+    const char *source; /* "tuned", "nearest", "default" or "forced" */
+    int32_t num_groups; /* of the fixed grid */
+    cl_program program;
+};
+
+/* One row of the decision table. */
+struct plan_point {
+    struct shape_bucket bucket;
+    int32_t config;
+};
+
+struct attune_plan {
+    attune_context *context;
+    attune_attention_desc desc; /* normalised: head_dim_vo and scale are set */
+    bool has_layout;
+    struct attune_kv_layout layout; /* a copy */
+    struct kernel_facts facts;
+    int32_t num_configs, num_points;
+    struct plan_config configs[PLAN_MAX_CONFIGS];
+    struct plan_point *points;
+    char signature[HASH_HEX_SIZE]; /* equal for plans that one schedule serves */
+};
+
+/* Configuration for one sequence of a step of `batch` sequences: that of the nearest point of the decision table. */
+int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q_len, int32_t kv_len);
+
+/* Compiles config (or takes its cached binary) and runs it once on an empty work list with the plan's grid, so that no
+ * compiler runs later. Fills program and num_groups. */
+attune_status plan_compile(const struct attune_plan *plan, struct plan_config *config);
+
+#endif

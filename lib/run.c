@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Launchers and runs: check every tensor, then enqueue each configuration that has items. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/program.h"
+#include "desc.h"
+#include "launch.h"
+#include "schedule.h"
+
+struct attune_launcher {
+    const struct attune_plan *plan;
+    cl_kernel kernels[PLAN_MAX_CONFIGS];
+};
+
+attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **out)
+{
+    if (!out)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!plan)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "plan is NULL");
+    struct attune_launcher *launcher = calloc(1, sizeof *launcher);
+    if (!launcher)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a launcher");
+    launcher->plan = plan;
+    for (int32_t i = 0; i < plan->num_configs; i++) {
+        cl_int code;
+        launcher->kernels[i] = clCreateKernel(plan->configs[i].program, "attention", &code);
+        if (code != CL_SUCCESS) {
+            attune_launcher_destroy(&launcher);
+            return cl_error(code, "clCreateKernel(attention)");
+        }
+    }
+    *out = launcher;
+    return ATTUNE_OK;
+}
+
+void attune_launcher_destroy(attune_launcher **address)
+{
+    if (!address || !*address)
+        return;
+    struct attune_launcher *launcher = *address;
+    *address = NULL;
+    for (int32_t i = 0; i < PLAN_MAX_CONFIGS; i++)
+        if (launcher->kernels[i])
+            clReleaseKernel(launcher->kernels[i]);
+    free(launcher);
+}
+
+attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_schedule *schedule, size_t *bytes)
+{
+    if (!plan || !schedule || !bytes)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !plan ? "plan" : !schedule ? "schedule" : "bytes");
+    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
+        return set_error(ATTUNE_ERROR_MISMATCH,
+                         "schedule was made for a plan with another descriptor or configurations");
+    *bytes = 0; /* no family splits keys over work-groups yet */
+    return ATTUNE_OK;
+}
+
+/* What one tensor of a run must be. */
+struct expected {
+    const char *name;
+    attune_dtype dtype;
+    int64_t tokens, heads, dim;
+    int64_t packed_token, packed_head; /* strides that 0 stands for */
+    bool required, output;
+};
+
+/* Where a tensor starts and how it is strided, for attention_args. */
+struct placed {
+    abi_i64 offset, stride_token, stride_head;
+};
+
+static bool rows_overlap(const struct expected *e, const struct placed *at)
+{
+    int64_t heads, tokens;
+    return (e->heads > 1 && at->stride_head < e->dim) || (e->tokens > 1 && at->stride_token < e->dim) ||
+           !tensor_extent(1, e->heads, e->dim, at->stride_token, at->stride_head, &heads) ||
+           !tensor_extent(e->tokens, 1, e->dim, at->stride_token, at->stride_head, &tokens) ||
+           (e->tokens > 1 && e->heads > 1 && at->stride_token < heads && at->stride_head < tokens);
+}
+
+static attune_status check_memory(const struct attune_context *context, const attune_tensor *t,
+                                  const struct expected *e, int64_t extent)
+{
+    size_t element = dtype_size(e->dtype), size = 0, end;
+    cl_context owner = NULL;
+    if (t->byte_offset % element)
+        return set_error(ATTUNE_ERROR_OFFSET, "%s.byte_offset is %zu; it must be a multiple of %zu", e->name,
+                         t->byte_offset, element);
+    if (t->type == ATTUNE_MEMORY_SVM)
+        return context->choice.device.coarse_svm || context->choice.device.fine_svm
+                   ? ATTUNE_OK
+                   : set_error(ATTUNE_ERROR_UNSUPPORTED, "%s is SVM memory; this device has none", e->name);
+    cl_int code = clGetMemObjectInfo(t->cl, CL_MEM_CONTEXT, sizeof owner, &owner, NULL);
+    if (code == CL_SUCCESS)
+        code = clGetMemObjectInfo(t->cl, CL_MEM_SIZE, sizeof size, &size, NULL);
+    if (code != CL_SUCCESS)
+        return set_opencl_error(ATTUNE_ERROR_WRONG_CONTEXT, code, "%s is not a valid OpenCL buffer", e->name);
+    if (owner != context->cl)
+        return set_error(ATTUNE_ERROR_WRONG_CONTEXT, "%s belongs to another OpenCL context", e->name);
+    if (t->byte_offset > size || (t->byte_offset == size && extent))
+        return set_error(ATTUNE_ERROR_OFFSET, "%s.byte_offset is %zu; its buffer has %zu bytes", e->name,
+                         t->byte_offset, size);
+    if (__builtin_mul_overflow((size_t)extent, element, &end) || end > size - t->byte_offset)
+        return set_error(ATTUNE_ERROR_BUFFER_TOO_SMALL,
+                         "%s needs %lld elements of %zu bytes from byte_offset %zu; its buffer has %zu bytes", e->name,
+                         (long long)extent, element, t->byte_offset, size);
+    return ATTUNE_OK;
+}
+
+static attune_status check_tensor(const struct attune_context *context, const attune_tensor *t,
+                                  const struct expected *e, struct placed *at)
+{
+    if (t->type == ATTUNE_MEMORY_NONE)
+        return e->required ? set_error(ATTUNE_ERROR_MISSING_TENSOR, "%s is missing; this run needs it", e->name)
+                           : ATTUNE_OK;
+    if (t->type != ATTUNE_MEMORY_CL && t->type != ATTUNE_MEMORY_SVM)
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s.type is %d; memory must be a cl_mem (1) or SVM (2)", e->name,
+                         (int)t->type);
+    if (t->type == ATTUNE_MEMORY_CL ? !t->cl : !t->svm)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s.%s is NULL", e->name,
+                         t->type == ATTUNE_MEMORY_CL ? "cl" : "svm");
+    int64_t extent;
+    at->stride_token = t->stride_token ? t->stride_token : e->packed_token;
+    at->stride_head = t->stride_head ? t->stride_head : e->packed_head;
+    if (at->stride_token < 0 || at->stride_head < 0)
+        return set_error(ATTUNE_ERROR_STRIDE, "%s has strides (%lld, %lld); they must not be negative", e->name,
+                         (long long)at->stride_token, (long long)at->stride_head);
+    if (!tensor_extent(e->tokens, e->heads, e->dim, at->stride_token, at->stride_head, &extent))
+        return set_error(ATTUNE_ERROR_OVERFLOW, "%s with strides (%lld, %lld) does not fit 64 bits", e->name,
+                         (long long)at->stride_token, (long long)at->stride_head);
+    if (e->output && rows_overlap(e, at))
+        return set_error(ATTUNE_ERROR_STRIDE, "%s has strides (%lld, %lld); its rows of %lld elements overlap", e->name,
+                         (long long)at->stride_token, (long long)at->stride_head, (long long)e->dim);
+    at->offset = (abi_i64)(t->byte_offset / dtype_size(e->dtype));
+    return check_memory(context, t, e, extent);
+}
+
+/* One tensor of the table below: where it goes. */
+static attune_status bind(const struct attune_context *context, const attune_tensor *t, const struct expected *e,
+                          enum launch_arg arg, struct launch_memory *memory, abi_i64 *offset, abi_i64 *token,
+                          abi_i64 *head)
+{
+    struct placed at = {0};
+    attune_status status = check_tensor(context, t, e, &at);
+    if (status != ATTUNE_OK)
+        return status;
+    memory->arg[arg].cl = t->type == ATTUNE_MEMORY_CL ? t->cl : NULL;
+    memory->arg[arg].svm = t->type == ATTUNE_MEMORY_SVM ? t->svm : NULL;
+    *offset = at.offset;
+    if (token)
+        *token = at.stride_token;
+    if (head)
+        *head = at.stride_head;
+    return ATTUNE_OK;
+}
+
+static attune_status bind_contiguous(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                                     const attune_attention_args *in, struct launch_memory *memory,
+                                     struct attention_args *out)
+{
+    const attune_attention_desc *d = &plan->desc;
+    const struct attune_context *context = plan->context;
+    int64_t rows = schedule->q_tokens, keys = schedule->new_tokens;
+    bool work = rows > 0, fresh = work && keys > 0;
+    const struct expected q = {"q",
+                               d->q_dtype,
+                               rows,
+                               d->num_q_heads,
+                               d->head_dim_qk,
+                               (int64_t)d->num_q_heads * d->head_dim_qk,
+                               d->head_dim_qk,
+                               work,
+                               false};
+    const struct expected o = {"o",
+                               d->o_dtype,
+                               rows,
+                               d->num_q_heads,
+                               d->head_dim_vo,
+                               (int64_t)d->num_q_heads * d->head_dim_vo,
+                               d->head_dim_vo,
+                               work,
+                               true};
+    const struct expected k = {"k",
+                               d->kv_dtype,
+                               keys,
+                               d->num_kv_heads,
+                               d->head_dim_qk,
+                               (int64_t)d->num_kv_heads * d->head_dim_qk,
+                               d->head_dim_qk,
+                               fresh,
+                               false};
+    const struct expected v = {"v",
+                               d->kv_dtype,
+                               keys,
+                               d->num_kv_heads,
+                               d->head_dim_vo,
+                               (int64_t)d->num_kv_heads * d->head_dim_vo,
+                               d->head_dim_vo,
+                               fresh,
+                               false};
+    const struct expected lse = {"lse", ATTUNE_FP32, rows, d->num_q_heads, 1, d->num_q_heads, 1, false, true};
+    attune_status status;
+    if ((status =
+             bind(context, &in->q, &q, LAUNCH_Q, memory, &out->q_offset, &out->q_stride_token, &out->q_stride_head)) ||
+        (status =
+             bind(context, &in->k, &k, LAUNCH_K, memory, &out->k_offset, &out->k_stride_token, &out->k_stride_head)) ||
+        (status =
+             bind(context, &in->v, &v, LAUNCH_V, memory, &out->v_offset, &out->v_stride_token, &out->v_stride_head)) ||
+        (status =
+             bind(context, &in->o, &o, LAUNCH_O, memory, &out->o_offset, &out->o_stride_token, &out->o_stride_head)))
+        return status;
+    return bind(context, &in->lse, &lse, LAUNCH_LSE, memory, &out->lse_offset, &out->lse_stride_token,
+                &out->lse_stride_head);
+}
+
+static attune_status bind_cache(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                                const attune_attention_args *in, struct launch_memory *memory,
+                                struct attention_args *out)
+{
+    const attune_attention_desc *d = &plan->desc;
+    const struct attune_context *context = plan->context;
+    const struct attune_kv_layout *layout = &plan->layout;
+    bool cached = schedule->cached_tokens > 0;
+    const struct expected k = {"k_cache",       d->kv_dtype,    layout->num_slots,
+                               d->num_kv_heads, d->head_dim_qk, layout->k.token,
+                               layout->k.head,  cached,         false};
+    const struct expected v = {"v_cache",       d->kv_dtype,    layout->num_slots,
+                               d->num_kv_heads, d->head_dim_vo, layout->v.token,
+                               layout->v.head,  cached,         false};
+    /* int32 has the size of fp32, which is all that the checks ask of a dtype. */
+    const struct expected indptr = {"kv_indptr", ATTUNE_FP32, schedule->batch + 1, 1, 1, 1, 1, cached, false};
+    const struct expected indices = {"kv_indices", ATTUNE_FP32, schedule->cached_tokens, 1, 1, 1, 1, cached, false};
+    attune_status status;
+    if ((status = bind(context, &in->k_cache, &k, LAUNCH_K_CACHE, memory, &out->k_cache_offset,
+                       &out->k_cache_stride_token, &out->k_cache_stride_head)) ||
+        (status = bind(context, &in->v_cache, &v, LAUNCH_V_CACHE, memory, &out->v_cache_offset,
+                       &out->v_cache_stride_token, &out->v_cache_stride_head)) ||
+        (status =
+             bind(context, &in->kv_indptr, &indptr, LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset, NULL, NULL)) ||
+        (status =
+             bind(context, &in->kv_indices, &indices, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset, NULL, NULL)))
+        return status;
+    if (!cached) { /* kernels may read an entry of kv_indptr, whose value is not used */
+        memory->arg[LAUNCH_KV_INDPTR].cl = schedule->buffers[schedule->current].device;
+        memory->arg[LAUNCH_KV_INDPTR].svm = NULL;
+        out->kv_indptr_offset = 0;
+    }
+    return ATTUNE_OK;
+}
+
+/* Launches the configurations that have items. With several, the caller's event is a marker behind them all. */
+static attune_status enqueue(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                             const struct launch_memory *memory, struct attention_args *args, cl_command_queue queue,
+                             cl_uint num_wait, const cl_event *wait, cl_event *event)
+{
+    const struct attune_plan *plan = launcher->plan;
+    cl_event events[PLAN_MAX_CONFIGS];
+    cl_uint launched = 0, busy = 0;
+    attune_status status = ATTUNE_OK;
+    for (int32_t i = 0; i < plan->num_configs; i++)
+        busy += schedule->items[i] > 0;
+    for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++) {
+        if (!schedule->items[i])
+            continue;
+        args->segment = i;
+        args->num_groups = plan->configs[i].num_groups;
+        status = launch_kernel(launcher->kernels[i], &plan->configs[i], memory, args, queue, num_wait, wait,
+                               event ? &events[launched] : NULL);
+        launched += status == ATTUNE_OK;
+    }
+    if (status == ATTUNE_OK && event && busy == 1) {
+        *event = events[0];
+        return ATTUNE_OK;
+    }
+    if (status == ATTUNE_OK && (event || (!busy && num_wait))) {
+        cl_int code = busy ? clEnqueueMarkerWithWaitList(queue, launched, events, event)
+                           : clEnqueueMarkerWithWaitList(queue, num_wait, wait, event);
+        if (code != CL_SUCCESS)
+            status = cl_error(code, "clEnqueueMarkerWithWaitList");
+    }
+    for (cl_uint i = 0; event && i < launched; i++)
+        clReleaseEvent(events[i]);
+    return status;
+}
+
+attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
+                                   const attune_attention_args *in, cl_command_queue queue, cl_uint num_wait,
+                                   const cl_event *wait, cl_event *event)
+{
+    if (!launcher || !schedule || !queue)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
+                         !launcher   ? "launcher"
+                         : !schedule ? "schedule"
+                                     : "queue");
+    if (num_wait && !wait)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "wait is NULL with num_wait %u", num_wait);
+    const struct attune_plan *plan = launcher->plan;
+    attune_status status = struct_check(in, sizeof *in, "args");
+    if (status != ATTUNE_OK || (status = queue_check(plan->context, queue)) != ATTUNE_OK)
+        return status;
+    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
+        return set_error(ATTUNE_ERROR_MISMATCH,
+                         "schedule was made for a plan with another descriptor or configurations");
+    if (schedule->current < 0)
+        return set_error(ATTUNE_ERROR_MISMATCH, "schedule has no work list; call attune_schedule_update first");
+    struct launch_memory memory = {0};
+    struct attention_args args = {.scale = plan->desc.scale};
+    if ((status = bind_contiguous(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
+        return status;
+    if (plan->has_layout && (status = bind_cache(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
+        return status;
+    memory.arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
+    return enqueue(launcher, schedule, &memory, &args, queue, num_wait, wait, event);
+}

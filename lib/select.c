@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "select.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void select_device_key(const struct backend_choice *choice, struct cache_key *key)
+{
+    const struct cl_device *device = &choice->device;
+    copy_string(key->device_name, sizeof key->device_name, device->name);
+    copy_string(key->device_vendor, sizeof key->device_vendor, device->vendor);
+    copy_string(key->cpu_model, sizeof key->cpu_model, device->cpu_model);
+    snprintf(key->driver, sizeof key->driver, "%.100s; %.100s", device->version, device->driver);
+    copy_string(key->backend, sizeof key->backend, choice->backend->name);
+    copy_string(key->simulated, sizeof key->simulated, choice->simulated);
+    key->compute_units = device->compute_units;
+    key->local_mem_bytes = choice->limits.local_bytes;
+}
+
+void select_problem_key(const attune_attention_desc *desc, const char *layout_id, struct shape_bucket bucket,
+                        struct cache_key *key)
+{
+    key->operation = desc->operation;
+    key->q_dtype = desc->q_dtype;
+    key->kv_dtype = desc->kv_dtype;
+    key->o_dtype = desc->o_dtype;
+    key->precision = desc->precision;
+    key->head_dim_qk = desc->head_dim_qk;
+    key->head_dim_vo = desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk;
+    key->group_size = desc->num_q_heads / desc->num_kv_heads;
+    key->mask = desc->mask;
+    copy_string(key->layout, sizeof key->layout, layout_id);
+    key->q_class = bucket.q_class;
+    key->log2_kv = bucket.log2_kv;
+    key->log2_heads = bucket.log2_heads;
+}
+
+bool select_receipt_valid(const struct cache_entry *entry, const struct cache_key *key)
+{
+    const struct cache_receipt *receipt = &entry->receipt;
+    const struct family *family = family_at(entry->config.family);
+    return receipt->valid && family && !strcmp(receipt->device_name, key->device_name) &&
+           !strcmp(receipt->driver, key->driver) && !strcmp(receipt->family_hash, family->source_hash);
+}
+
+/* Why the entry cannot be used here, or "". */
+static void reject(const struct cache_entry *entry, const struct cache_key *key, const struct device_limits *limits,
+                   const struct kernel_facts *facts, char *why, size_t size)
+{
+    copy_string(why, size, "");
+    if (entry->stale)
+        copy_string(why, size, "stale: the family's source or parameters changed since");
+    else if (!select_receipt_valid(entry, key))
+        copy_string(why, size, "without a verification receipt for this device and driver");
+    else
+        backend_config_valid(limits, facts, &entry->config, why, size);
+}
+
+static bool accept(struct selection *out, const struct cache_entry *entry, const struct cache_key *key,
+                   const struct device_limits *limits, const struct kernel_facts *facts, const char *source)
+{
+    char why[160];
+    reject(entry, key, limits, facts, why, sizeof why);
+    size_t used = strlen(out->why);
+    if (why[0]) {
+        snprintf(out->why + used, sizeof out->why - used, "%s entry in the %s cache is not used (%s); ", source,
+                 cache_level_name(out->level), why);
+        return false;
+    }
+    snprintf(out->why + used, sizeof out->why - used, "%s entry in the %s cache answers, measured on %.200s", source,
+             cache_level_name(out->level), entry->workload);
+    out->config = entry->config;
+    out->source = source;
+    return true;
+}
+
+attune_status select_config(struct cache *cache, const struct cache_key *key, const struct backend *backend,
+                            const struct device_limits *limits, const struct kernel_facts *facts, struct selection *out)
+{
+    memset(out, 0, sizeof *out);
+    if (cache && cache_find(cache, key, &out->entry, &out->level)) {
+        if (accept(out, &out->entry, key, limits, facts, "tuned"))
+            return ATTUNE_OK;
+    } else {
+        copy_string(out->why, sizeof out->why, "no entry for this shape; ");
+    }
+    if (cache && cache_find_nearest(cache, key, &out->entry, &out->level) &&
+        accept(out, &out->entry, key, limits, facts, "nearest"))
+        return ATTUNE_OK;
+    size_t used = strlen(out->why);
+    if (!backend_default_config(backend, limits, facts, &out->config))
+        return set_error(ATTUNE_ERROR_UNSUPPORTED,
+                         "no kernel family of backend %s takes this descriptor within the device's limits",
+                         backend->name);
+    out->source = "default";
+    snprintf(out->why + used, sizeof out->why - used, "the untuned default of backend %s answers", backend->name);
+    return ATTUNE_OK;
+}

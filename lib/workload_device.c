@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workload_device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "cl/program.h"
+
+static attune_status make_buffer(attune_context *context, const char *name, size_t bytes, const void *data,
+                                 attune_tensor *out)
+{
+    cl_int code;
+    out->type = ATTUNE_MEMORY_CL;
+    out->cl = clCreateBuffer(attune_context_cl(context), CL_MEM_READ_WRITE | (data && bytes ? CL_MEM_COPY_HOST_PTR : 0),
+                             bytes ? bytes : 1, bytes ? (void *)data : NULL, &code);
+    if (code == CL_SUCCESS)
+        return ATTUNE_OK;
+    out->cl = NULL;
+    return cl_error(code, name);
+}
+
+static attune_status upload(attune_context *context, const char *name, const struct workload_tensor *tensor,
+                            attune_tensor *out)
+{
+    if (!tensor->data)
+        return ATTUNE_OK;
+    out->byte_offset = (size_t)tensor->offset * dtype_size(tensor->dtype);
+    out->stride_token = tensor->stride_token;
+    out->stride_head = tensor->stride_head;
+    return make_buffer(context, name, tensor->bytes, tensor->data, out);
+}
+
+static attune_status make_layout(attune_context *context, const attune_problem *problem,
+                                 const struct workload *workload, attune_kv_layout **out)
+{
+    const attune_attention_desc *desc = &problem->desc;
+    attune_kv_layout_options options = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
+    options.dtype = desc->kv_dtype;
+    options.num_kv_heads = desc->num_kv_heads;
+    options.head_dim_qk = desc->head_dim_qk;
+    options.head_dim_vo = desc->head_dim_vo;
+    options.page_size = problem->page_size;
+    options.num_slots = workload->num_slots;
+    return attune_kv_layout_create(context, &options, out);
+}
+
+static attune_status make_all(attune_context *context, const attune_problem *problem, const struct workload *workload,
+                              struct workload_device *out)
+{
+    attune_attention_args *args = &out->args;
+    attune_status status;
+    if ((status = upload(context, "q", &workload->q, &args->q)) ||
+        (status = upload(context, "k", &workload->k, &args->k)) ||
+        (status = upload(context, "v", &workload->v, &args->v)) ||
+        (status = upload(context, "k_cache", &workload->k_cache, &args->k_cache)) ||
+        (status = upload(context, "v_cache", &workload->v_cache, &args->v_cache)))
+        return status;
+    size_t element = dtype_size(workload->o.dtype);
+    out->o_bytes = workload->o.bytes + 2 * OUTPUT_GUARD;
+    out->lse_bytes = (size_t)(workload->q_tokens * problem->desc.num_q_heads) * sizeof(float) + 2 * OUTPUT_GUARD;
+    args->o.byte_offset = OUTPUT_GUARD + (size_t)workload->o.offset * element;
+    args->o.stride_token = workload->o.stride_token;
+    args->o.stride_head = workload->o.stride_head;
+    args->lse.byte_offset = OUTPUT_GUARD;
+    if ((status = make_buffer(context, "o", out->o_bytes, NULL, &args->o)) ||
+        (status = make_buffer(context, "lse", out->lse_bytes, NULL, &args->lse)) || !workload->kv_indptr)
+        return status;
+    size_t indptr_bytes = ((size_t)problem->batch + 1) * sizeof(int32_t);
+    size_t indices_bytes = (size_t)workload->num_indices * sizeof(int32_t);
+    if ((status = make_layout(context, problem, workload, &out->layout)) ||
+        (status = make_buffer(context, "kv_indptr", indptr_bytes, workload->kv_indptr, &args->kv_indptr)))
+        return status;
+    return make_buffer(context, "kv_indices", indices_bytes, workload->kv_indices, &args->kv_indices);
+}
+
+attune_status workload_device_create(attune_context *context, const attune_problem *problem,
+                                     const struct workload *workload, struct workload_device *out)
+{
+    *out = (struct workload_device){.args = ATTUNE_ATTENTION_ARGS_INIT};
+    attune_status status = make_all(context, problem, workload, out);
+    if (status != ATTUNE_OK)
+        workload_device_destroy(out);
+    return status;
+}
+
+void workload_device_destroy(struct workload_device *device)
+{
+    attune_attention_args *a = &device->args;
+    attune_tensor *tensors[] = {&a->q,       &a->k,       &a->v,         &a->o,         &a->lse,
+                                &a->k_cache, &a->v_cache, &a->kv_indptr, &a->kv_indices};
+    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++)
+        if (tensors[i]->cl)
+            clReleaseMemObject(tensors[i]->cl);
+    attune_kv_layout_destroy(&device->layout);
+    *device = (struct workload_device){.args = ATTUNE_ATTENTION_ARGS_INIT};
+}
+
+/* Poison of an output: the bytes that a seed gives. */
+static unsigned char *poison_bytes(size_t bytes, uint64_t seed)
+{
+    size_t words = bytes / sizeof(uint64_t) + 1;
+    uint64_t *out = malloc(words * sizeof *out);
+    struct rng rng;
+    rng_seed(&rng, seed);
+    for (size_t i = 0; out && i < words; i++)
+        out[i] = rng_next(&rng);
+    return (unsigned char *)out;
+}
+
+static attune_status write_poison(cl_command_queue queue, cl_mem buffer, size_t bytes, uint64_t seed)
+{
+    unsigned char *poison = poison_bytes(bytes, seed);
+    if (!poison)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu bytes of poison", bytes);
+    cl_int code = clEnqueueWriteBuffer(queue, buffer, CL_TRUE, 0, bytes, poison, 0, NULL, NULL);
+    free(poison);
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueWriteBuffer of an output's poison");
+}
+
+attune_status workload_device_poison(struct workload_device *device, cl_command_queue queue, uint64_t seed)
+{
+    attune_status status = write_poison(queue, device->args.o.cl, device->o_bytes, seed);
+    return status != ATTUNE_OK ? status : write_poison(queue, device->args.lse.cl, device->lse_bytes, seed + 1);
+}
+
+static float widen(const unsigned char *at, attune_dtype dtype)
+{
+    uint16_t half;
+    float value;
+    if (dtype == ATTUNE_FP32) {
+        memcpy(&value, at, sizeof value);
+        return value;
+    }
+    memcpy(&half, at, sizeof half);
+    return dtype == ATTUNE_FP16 ? half_to_float(half) : bf16_to_float(half);
+}
+
+/* Geometry of an output in its buffer. */
+struct output {
+    cl_mem buffer;
+    attune_dtype dtype;
+    size_t bytes, byte_offset;
+    int64_t tokens, heads, dim, stride_token, stride_head;
+};
+
+/* Takes the elements out, writes the poison back in their place, and compares the whole with the poison. */
+static attune_status read_output(cl_command_queue queue, const struct output *out, uint64_t seed, float *packed,
+                                 bool *intact)
+{
+    unsigned char *poison = poison_bytes(out->bytes, seed), *data = malloc(out->bytes);
+    attune_status status = ATTUNE_OK;
+    cl_int code = CL_SUCCESS;
+    if (!poison || !data)
+        status = set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu bytes of output", out->bytes);
+    else if ((code = clEnqueueReadBuffer(queue, out->buffer, CL_TRUE, 0, out->bytes, data, 0, NULL, NULL)) !=
+             CL_SUCCESS)
+        status = cl_error(code, "clEnqueueReadBuffer of an output");
+    size_t element = dtype_size(out->dtype);
+    for (int64_t t = 0; status == ATTUNE_OK && t < out->tokens; t++)
+        for (int64_t h = 0; h < out->heads; h++) {
+            size_t at = out->byte_offset + (size_t)(t * out->stride_token + h * out->stride_head) * element;
+            for (int64_t d = 0; d < out->dim; d++)
+                *packed++ = widen(data + at + (size_t)d * element, out->dtype);
+            memcpy(data + at, poison + at, (size_t)out->dim * element);
+        }
+    if (status == ATTUNE_OK)
+        *intact = *intact && !memcmp(data, poison, out->bytes);
+    free(poison);
+    free(data);
+    return status;
+}
+
+attune_status workload_device_read(const struct workload_device *device, const attune_problem *problem,
+                                   const struct workload *workload, cl_command_queue queue, uint64_t seed, float *o,
+                                   float *lse, bool *intact)
+{
+    const attune_attention_desc *desc = &problem->desc;
+    const struct output rows = {device->args.o.cl,
+                                desc->o_dtype,
+                                device->o_bytes,
+                                device->args.o.byte_offset,
+                                workload->q_tokens,
+                                desc->num_q_heads,
+                                desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk,
+                                workload->o.stride_token,
+                                workload->o.stride_head};
+    const struct output sums = {device->args.lse.cl,
+                                ATTUNE_FP32,
+                                device->lse_bytes,
+                                OUTPUT_GUARD,
+                                workload->q_tokens,
+                                desc->num_q_heads,
+                                1,
+                                desc->num_q_heads,
+                                1};
+    *intact = true;
+    attune_status status = read_output(queue, &rows, seed, o, intact);
+    return status != ATTUNE_OK ? status : read_output(queue, &sums, seed + 1, lse, intact);
+}

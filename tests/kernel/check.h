@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One kernel configuration against the oracle on one problem, through the public path: plan, schedule, launcher, run.
+ */
+#ifndef ATTUNE_TESTS_CHECK_H
+#define ATTUNE_TESTS_CHECK_H
+
+#include "workload_device.h"
+
+/* Everything that one problem needs, from host tensors to reference. */
+struct check_run {
+    attune_context *context;
+    attune_problem *problem;
+    struct workload workload;
+    struct workload_device device;
+    attune_plan *plan;
+    attune_schedule *schedule;
+    attune_launcher *launcher;
+    cl_command_queue queue; /* in order */
+    float *o, *lse;         /* packed result of check_run_read */
+    double *ref_o, *ref_lse;
+    float *plain_o, *plain_lse;
+};
+
+/* The four steps of a check; failures are in attune_last_error(). destroy also after a failed create. */
+attune_status check_run_create(attune_context *context, const char *problem, const attune_plan_options *plan_options,
+                               const struct workload_options *options, struct check_run *out);
+attune_status check_run_enqueue(struct check_run *run, uint64_t poison);
+attune_status check_run_compare(struct check_run *run, uint64_t poison);
+void check_run_destroy(struct check_run *run);
+
+/* Runs problem with config on context and compares with the oracle under the descriptor's contract. Returns NULL, or
+ * what is wrong (static buffer), the problem's text, seed and configuration included. */
+const char *check_problem(attune_context *context, const char *problem, const char *config,
+                          const struct workload_options *options);
+
+/* A context for the tests' backend: the first OpenCL device that can play it. Exits with 77 (skip) if there is none. */
+attune_context *check_context(const char *backend);
+
+#endif
