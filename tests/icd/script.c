@@ -111,7 +111,7 @@ static void read_identity(const json_t *object, cl_device_id device)
     device->has_pci = json_array_size(pci) == 4;
     for (size_t i = 0; device->has_pci && i < 4; i++)
         device->pci[i] = (cl_uint)json_integer_value(json_array_get(pci, i));
-    char *extensions = text_of(object, "extensions", "cl_khr_icd cl_khr_fp16 cl_khr_byte_addressable_store");
+    char *extensions = text_of(object, "extensions", "cl_khr_fp16 cl_khr_byte_addressable_store");
     size_t size = strlen(extensions) + 64;
     device->extensions = checked(malloc(size));
     snprintf(device->extensions, size, "%s%s%s", extensions, device->has_uuid ? " cl_khr_device_uuid" : "",
