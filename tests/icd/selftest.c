@@ -80,6 +80,22 @@ static void test_time(void **state)
     machine_close(&machine);
 }
 
+static void test_work(void **state)
+{
+    (void)state;
+    struct machine machine;
+    machine_open(&machine, 2, 0);
+    /* 12 items; 30 and 12 keys seen by the queries of the two sequences, times 4 heads. */
+    assert_int_equal(attention_run(&machine, false, "").ns, 100000 + 7000 + 12 * 10 + (30 + 12) * 4);
+    machine_close(&machine);
+    machine_open(&machine, 3, 0);
+    cl_ulong now;
+    clGetHostTimer(machine.device, &now);
+    double expected = 100e3 * (1.0 + 0.5 * (double)now * 1e-9);
+    assert_true(fabs((double)attention_run(&machine, false, "").ns - expected) < 2.0);
+    machine_close(&machine);
+}
+
 /* exp(0.05 z): the median of many is near the truth, and two draws differ. */
 static void test_noise(void **state)
 {
@@ -165,7 +181,8 @@ static void test_handles(void **state)
 
 static const struct CMUnitTest plain_tests[] = {
     cmocka_unit_test(test_identity), cmocka_unit_test(test_attention), cmocka_unit_test(test_time),
-    cmocka_unit_test(test_noise),    cmocka_unit_test(test_binary),    cmocka_unit_test(test_handles),
+    cmocka_unit_test(test_work),     cmocka_unit_test(test_noise),     cmocka_unit_test(test_binary),
+    cmocka_unit_test(test_handles),
 };
 
 /* ---- no platform, no device, an old device in real time */

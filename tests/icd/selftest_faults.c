@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -55,6 +56,33 @@ static void test_codes(void **state)
     assert_int_equal(failed.event, CL_OUT_OF_RESOURCES);
 }
 
+/* A launch that leaves a buffer fails instead of reading what lies behind. */
+static void test_out_of_bounds(void **state)
+{
+    (void)state;
+    struct outcome outcome = run("-DVEC=16 -DHEAD_DIM_QK=4000");
+    assert_int_equal(outcome.enqueue, CL_SUCCESS);
+    assert_int_equal(outcome.event, CL_OUT_OF_RESOURCES);
+}
+
+static size_t resident_pages(void)
+{
+    size_t total = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%zu %zu", &total, &resident), 2);
+    fclose(file);
+    return resident;
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    size_t before = resident_pages();
+    assert_int_equal(run("-DVEC=18").event, CL_COMPLETE);
+    assert_true((resident_pages() - before) * (size_t)sysconf(_SC_PAGESIZE) > 30u << 20);
+}
+
 static void test_nth_launch(void **state)
 {
     (void)state;
@@ -82,12 +110,15 @@ static void test_deaths(void **state)
     assert_int_equal(fatal_signal("-DVEC=7"), SIGSEGV);
     assert_int_equal(fatal_signal("-DVEC=8"), SIGABRT);
     assert_int_equal(fatal_signal("-DVEC=14"), SIGSEGV);
+    assert_int_equal(fatal_signal("-DVEC=17"), SIGILL);
     assert_int_equal(fatal_signal("-DVEC=16"), 0);
 }
 
 static void test_hang(void **state)
 {
     (void)state;
+    cl_ulong before, after;
+    clGetHostTimer(machine.device, &before);
     pid_t child = fork();
     if (child == 0) {
         run("-DVEC=9"); /* waits for its event */
@@ -99,6 +130,8 @@ static void test_hang(void **state)
     assert_int_equal(waitpid(child, &status, WNOHANG), 0);
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, &status, 0), child);
+    clGetHostTimer(machine.device, &after);
+    assert_true(after - before >= 60000000000u); /* for who sets deadlines by the virtual clock */
 }
 
 static void test_sleep(void **state)
@@ -145,9 +178,10 @@ static int close_first(void **state)
 int run_fault_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nth_call),   cmocka_unit_test(test_wrong_answers), cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_nth_launch), cmocka_unit_test(test_deaths),        cmocka_unit_test(test_hang),
-        cmocka_unit_test(test_sleep),      cmocka_unit_test(test_device_lost),
+        cmocka_unit_test(test_nth_call),    cmocka_unit_test(test_wrong_answers), cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_nth_launch),  cmocka_unit_test(test_deaths),        cmocka_unit_test(test_hang),
+        cmocka_unit_test(test_sleep),       cmocka_unit_test(test_out_of_bounds), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_device_lost),
     };
     return cmocka_run_group_tests(tests, open_first, close_first);
 }

@@ -61,7 +61,7 @@ static double normal(uint64_t state)
     return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
-uint64_t launch_time(const struct subject *subject, uint64_t items, uint64_t pairs)
+uint64_t launch_time(const struct subject *subject, bool first, uint64_t items, uint64_t pairs)
 {
     const struct timing *timing = &subject->device->timing;
     double ns = timing->default_ns + timing->item_ns * (double)items + timing->pair_ns * (double)pairs;
@@ -74,6 +74,8 @@ uint64_t launch_time(const struct subject *subject, uint64_t items, uint64_t pai
     if (timing->noise > 0.0)
         ns *= exp(timing->noise * normal(scramble(timing->seed) ^ scramble(launch + 1) ^ scramble(~now)));
     ns *= 1.0 + timing->drift * (double)now * 1e-9;
+    if (first)
+        ns += timing->first_ns;
     return ns > 1.0 ? (uint64_t)ns : 1;
 }
 
