@@ -37,7 +37,7 @@ struct attention {
     struct attention_args args;
     struct view views[ATTENTION_ARGS];
     int dim_qk, dim_vo, group_size, heads_per_item;
-    bool causal, has_cache, has_new;
+    bool causal;
     double scale_output; /* 1, or what a fault wants */
     bool no_op, nan;
     int64_t last_output; /* highest element of O written */

@@ -8,8 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static void sleep_for(uint64_t ms)
+void fault_sleep(const struct fault *fault)
 {
+    uint64_t ms = fault->sleep_ms;
     if (clock_virtual()) {
         clock_advance(ms * 1000000u);
         return;
@@ -55,7 +56,8 @@ cl_int fault_strike(const struct fault *fault, cl_device_id device)
     case FAULT_ABORT:
         die(SIGABRT);
         break;
-    case FAULT_HANG: /* of a command: see command.c. Of a call or a build: here. */
+    case FAULT_HANG: /* of a call or a build; a launch's is COMMAND_HANGS */
+        fault_sleep(fault);
         for (;;)
             pause();
     case FAULT_MEMORY:
@@ -65,7 +67,7 @@ cl_int fault_strike(const struct fault *fault, cl_device_id device)
             atomic_store(&device->lost, fault->error);
         return fault->error;
     case FAULT_SLEEP:
-        sleep_for(fault->sleep_ms);
+        fault_sleep(fault);
         break;
     case FAULT_WRONG:
     case FAULT_NAN:

@@ -89,7 +89,7 @@ struct factor {
 };
 
 struct timing {
-    double default_ns, item_ns, pair_ns, transfer_ns, byte_ns, build_ns;
+    double default_ns, item_ns, pair_ns, first_ns, transfer_ns, byte_ns, build_ns;
     double noise, drift;
     uint64_t seed;
     struct factor *factors;
@@ -139,7 +139,7 @@ struct subject {
 };
 
 bool match_holds(const struct match *match, const struct subject *subject);
-/* Value of -D name=value or -Dname=value; absent if it is not there. */
+/* Value of the last -D name=value or -Dname=value; absent if there is none. */
 long option_value(const char *options, const char *name, long absent);
 
 /* ---- calls and faults */
@@ -178,6 +178,8 @@ void *create_done(cl_int *error_out, void *object);
 const struct fault *fault_next(const struct fault *after, const struct subject *subject, bool at_build);
 /* Does what a process-level fault says (crash, abort, sleep, memory); returns its error code, if any. */
 cl_int fault_strike(const struct fault *fault, cl_device_id device);
+/* Real sleep, or as much virtual time. */
+void fault_sleep(const struct fault *fault);
 
 /* ---- clock and time model */
 
@@ -186,8 +188,9 @@ uint64_t clock_now(void);
 bool clock_virtual(void);
 /* Moves the virtual clock on; returns where it was. In real time: now. */
 uint64_t clock_advance(uint64_t ns);
-/* Duration of one launch of the subject; items and pairs (query, head, key) of its work list. */
-uint64_t launch_time(const struct subject *subject, uint64_t items, uint64_t pairs);
+/* Duration of one launch of the subject. first: of its kernel object. items and pairs (query, head, key) of its work
+ * list. */
+uint64_t launch_time(const struct subject *subject, bool first, uint64_t items, uint64_t pairs);
 uint64_t transfer_time(cl_device_id device, size_t bytes);
 
 /* ---- objects of the API */
@@ -248,6 +251,7 @@ struct _cl_kernel {
     cl_program program;
     char *name, *options;
     bool is_attention;
+    atomic_bool launched;
     cl_uint num_args; /* 0: any number (a probe) */
     struct kernel_arg args[MAX_ARGS];
 };

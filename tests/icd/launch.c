@@ -15,8 +15,11 @@ static cl_int run_launch(struct command *command, uint64_t *ns)
 {
     struct launch *launch = (struct launch *)command;
     for (size_t i = 0; i < launch->num_strikes; i++) {
-        if (launch->strikes[i]->what == FAULT_HANG)
+        if (launch->strikes[i]->what == FAULT_HANG) {
+            if (clock_virtual())
+                fault_sleep(launch->strikes[i]);
             return COMMAND_HANGS;
+        }
         cl_int code = fault_strike(launch->strikes[i], command->queue->device);
         if (code)
             return code;
@@ -24,7 +27,7 @@ static cl_int run_launch(struct command *command, uint64_t *ns)
     struct work work = {0, 0};
     cl_int code = launch->kernel->is_attention ? attention_compute(launch, &work) : CL_SUCCESS;
     struct subject subject = subject_of(launch);
-    *ns = launch_time(&subject, work.items, work.pairs);
+    *ns = launch_time(&subject, !atomic_exchange(&launch->kernel->launched, true), work.items, work.pairs);
     return code;
 }
 

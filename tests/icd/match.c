@@ -31,10 +31,11 @@ static bool has_word(const char *text, const char *word, size_t length)
 long option_value(const char *options, const char *name, long absent)
 {
     size_t found, length = strlen(name);
+    long value = absent;
     for (const char *at = options; (found = next_word(&at)); at += found)
         if (found > length && at[length] == '=' && strncmp(at, name, length) == 0)
-            return strtol(at + length + 1, NULL, 0);
-    return absent;
+            value = strtol(at + length + 1, NULL, 0);
+    return value;
 }
 
 bool match_holds(const struct match *match, const struct subject *subject)

@@ -56,13 +56,15 @@ static bool keys_known(json_t *object, const char *known, const char *where)
 
 static bool read_timing(json_t *object, struct timing *out)
 {
-    if (!keys_known(object, " default_ns item_ns pair_ns transfer_ns byte_ns build_ns noise drift seed by_option ",
+    if (!keys_known(object,
+                    " default_ns item_ns pair_ns first_ns transfer_ns byte_ns build_ns noise drift seed by_option ",
                     "\"time\""))
         return false;
     *out = (struct timing){
         .default_ns = number_of(object, "default_ns", 100e3),
         .item_ns = number_of(object, "item_ns", 0),
         .pair_ns = number_of(object, "pair_ns", 0),
+        .first_ns = number_of(object, "first_ns", 0),
         .transfer_ns = number_of(object, "transfer_ns", 1e3),
         .byte_ns = number_of(object, "byte_ns", 0),
         .build_ns = number_of(object, "build_ns", 1e6),
@@ -111,7 +113,7 @@ static void read_identity(const json_t *object, cl_device_id device)
     device->has_pci = json_array_size(pci) == 4;
     for (size_t i = 0; device->has_pci && i < 4; i++)
         device->pci[i] = (cl_uint)json_integer_value(json_array_get(pci, i));
-    char *extensions = text_of(object, "extensions", "cl_khr_icd cl_khr_fp16 cl_khr_byte_addressable_store");
+    char *extensions = text_of(object, "extensions", "cl_khr_fp16 cl_khr_byte_addressable_store");
     size_t size = strlen(extensions) + 64;
     device->extensions = checked(malloc(size));
     snprintf(device->extensions, size, "%s%s%s", extensions, device->has_uuid ? " cl_khr_device_uuid" : "",
@@ -204,6 +206,11 @@ static bool read_fault(json_t *object, struct fault *out)
     const char *at = json_string_value(json_object_get(object, "at"));
     if (!what)
         what = json_object_get(object, "sleep_ms") ? "sleep" : "error";
+    if (!call && !json_object_get(object, "match") && !json_object_get(object, "source") &&
+        !json_object_get(object, "device")) {
+        fprintf(stderr, "fake OpenCL driver: fault \"%s\" has no call, match, source or device\n", what);
+        return false;
+    }
     size_t kind = 0, kinds = sizeof fault_kinds / sizeof fault_kinds[0];
     while (kind < kinds && strcmp(fault_kinds[kind].name, what) != 0)
         kind++;

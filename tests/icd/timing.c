@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -15,13 +16,16 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void map_clock(void)
 {
     const char *path = getenv("ATTUNE_TEST_CLOCK");
-    int fd = path && *path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    if (fd < 0)
+    if (!path || !*path)
         return;
-    void *page = mmap(NULL, sizeof *virtual_ns, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    void *page = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *virtual_ns, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        close(fd);
     if (page != MAP_FAILED)
         virtual_ns = page;
+    else
+        fprintf(stderr, "fake OpenCL driver: cannot map the clock %s\n", path);
 }
 
 bool clock_virtual(void)
@@ -61,7 +65,7 @@ static double normal(uint64_t state)
     return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
-uint64_t launch_time(const struct subject *subject, uint64_t items, uint64_t pairs)
+uint64_t launch_time(const struct subject *subject, bool first, uint64_t items, uint64_t pairs)
 {
     const struct timing *timing = &subject->device->timing;
     double ns = timing->default_ns + timing->item_ns * (double)items + timing->pair_ns * (double)pairs;
@@ -74,6 +78,8 @@ uint64_t launch_time(const struct subject *subject, uint64_t items, uint64_t pai
     if (timing->noise > 0.0)
         ns *= exp(timing->noise * normal(scramble(timing->seed) ^ scramble(launch + 1) ^ scramble(~now)));
     ns *= 1.0 + timing->drift * (double)now * 1e-9;
+    if (first)
+        ns += timing->first_ns;
     return ns > 1.0 ? (uint64_t)ns : 1;
 }
 
