@@ -286,8 +286,10 @@ static int set_up(void **state)
 {
     (void)state;
     context = check_context("cpu");
+    attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
+    plan_options.force_config = "plain_row:WG_SIZE=32"; /* small tiles: a work list can be made to overflow */
     struct workload_options options = WORKLOAD_OPTIONS_INIT;
-    return check_run_create(context, problem, NULL, &options, &run) == ATTUNE_OK ? 0 : -1;
+    return check_run_create(context, problem, &plan_options, &options, &run) == ATTUNE_OK ? 0 : -1;
 }
 
 static int tear_down(void **state)

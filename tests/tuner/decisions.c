@@ -152,7 +152,7 @@ static void workloads_are_tuned_together(void **state)
     attune_problem *other;
     check_ok(attune_problem_parse("extend:hq=2,hkv=1,d=32,prefix=8,new=4", &other));
     const attune_problem *problems[] = {f.problem, other};
-    attune_tune_options options = budget(48);
+    attune_tune_options options = budget(160);
     attune_tune_result results[2];
     attune_tune_summary summary;
     check_ok(attune_tune(f.target, problems, 2, &options, results, &summary));
