@@ -13,7 +13,7 @@ export PATH
 
 packages='gcc libc6-dev pkg-config meson ninja-build python3 pocl-opencl-icd ocl-icd-opencl-dev opencl-headers
     opencl-c-headers clinfo libjansson-dev libxxhash-dev zlib1g-dev libsodium-dev libcmocka-dev oclgrind'
-test_packages='g++ clang libclang-rt-14-dev strace'
+test_packages='g++ clang libclang-rt-14-dev llvm strace' # llvm: names in the sanitizers' reports
 
 now_ms() {
     date +%s%3N
