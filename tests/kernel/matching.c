@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which backend drives which device, on the scripted driver: a chip, another GPU, and pocl beside them
+ * Which backend drives which device, on the scripted driver: pocl, then a chip, then another GPU
  * (tests/kernel/matching.json). */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,9 @@
 #include "context.h"
 #include "plan.h"
 
-#define CHIP "0:0"
-#define OTHER_GPU "0:1"
-#define POCL "1:0"
+#define CHIP "0:1"
+#define OTHER_GPU "0:2"
+#define POCL "0:0"
 
 static attune_status open_device(const char *backend, const char *device, const char *cache_dir, attune_context **out)
 {
