@@ -4,11 +4,14 @@
 // needs no horizontal reduction and K and V are read in their natural layout, one element broadcast to all lanes.
 // Online softmax after Dao et al., FlashAttention (2022, arXiv:2205.14135).
 //
-//   row r of an item          query r of head ITEM_HEAD; with PACK_GQA query r / GROUP_SIZE of head ITEM_HEAD + r %
-//   GROUP_SIZE strip                     STRIP_ROWS = VEC * VECTORS rows, which are computed together; an item's strips
-//   share its tiles of keys q_tile [strip][dim][row]  Q transposed, times scale p_tile [key][row]         of
-//   one strip: scores, then weights, of BLOCK_KV keys; KEYS_PER_STEP keys are accumulated in registers o_tile
-//   [strip][dim][row]  output: DIMS_PER_STEP dims of a strip are accumulated in registers over the tile's keys
+// clang-format off
+//   row r of an item   query r of head ITEM_HEAD; with PACK_GQA query r / GROUP_SIZE of head ITEM_HEAD + r % GROUP_SIZE
+//   strip              STRIP_ROWS = VEC * VECTORS rows, computed together; an item's strips share its tiles of keys
+//   q_tile             [strip][dim][row] Q transposed, times scale
+//   p_tile             [key][row] of one strip: scores, then weights, of BLOCK_KV keys, KEYS_PER_STEP of them
+//                      accumulated in registers at a time
+//   o_tile             [strip][dim][row] output: DIMS_PER_STEP dims of a strip accumulated in registers over the keys
+// clang-format on
 //
 // A tile's keys may lie partly in the cache and partly in the new part: rows are found through pointers, or copied
 // (PACK_K, PACK_V) where their stride would have them share the sets of a cache.
@@ -122,29 +125,83 @@ INLINE void accumulate_output(const vfloat *p_tile, const value_row *rows, int t
     }
 }
 
-// q_tile of the rows first_row .. first_row + STRIP_ROWS - 1; zeros from the item's end on.
+#if HEAD_DIM_QK % 8 == 0
+#define Q_BLOCK_DIMS 8
+#else
+#define Q_BLOCK_DIMS 1
+#endif
+
+// q_tile of the rows first_row .. first_row + STRIP_ROWS - 1, the item's last row again in place of those past its end: their
+// results are not stored. Four rows by eight dims at a time, so that rows are read and the tile is written in vectors.
 INLINE void load_strip(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, float factor, int first_row,
                        int rows, vfloat *q_tile)
 {
-    float *scalar = (float *)q_tile;
-    for (int r = 0; r < STRIP_ROWS; r++) {
-        int row = first_row + r;
-        global const Q_T *source = query + ROW_QUERY(row) * stride_token + ROW_HEAD(row) * stride_head;
-        for (int x = 0; x < HEAD_DIM_QK; x++)
-            scalar[x * STRIP_ROWS + r] = row < rows ? LOAD_Q(source + x) * factor : 0.0f;
+    for (int r = 0; r < STRIP_ROWS; r += 4) {
+        global const Q_T *row[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            int at = min(first_row + r + i, rows - 1);
+            row[i] = query + ROW_QUERY(at) * stride_token + ROW_HEAD(at) * stride_head;
+        }
+        float *to = (float *)q_tile + r;
+        for (int x = 0; x < HEAD_DIM_QK; x += Q_BLOCK_DIMS) {
+#if Q_BLOCK_DIMS == 8
+            float8 a = LOAD_Q8(row[0] + x) * factor, b = LOAD_Q8(row[1] + x) * factor;
+            float8 c = LOAD_Q8(row[2] + x) * factor, d = LOAD_Q8(row[3] + x) * factor;
+            vstore4((float4)(a.s0, b.s0, c.s0, d.s0), 0, to + x * STRIP_ROWS);
+            vstore4((float4)(a.s1, b.s1, c.s1, d.s1), 0, to + (x + 1) * STRIP_ROWS);
+            vstore4((float4)(a.s2, b.s2, c.s2, d.s2), 0, to + (x + 2) * STRIP_ROWS);
+            vstore4((float4)(a.s3, b.s3, c.s3, d.s3), 0, to + (x + 3) * STRIP_ROWS);
+            vstore4((float4)(a.s4, b.s4, c.s4, d.s4), 0, to + (x + 4) * STRIP_ROWS);
+            vstore4((float4)(a.s5, b.s5, c.s5, d.s5), 0, to + (x + 5) * STRIP_ROWS);
+            vstore4((float4)(a.s6, b.s6, c.s6, d.s6), 0, to + (x + 6) * STRIP_ROWS);
+            vstore4((float4)(a.s7, b.s7, c.s7, d.s7), 0, to + (x + 7) * STRIP_ROWS);
+#else
+            vstore4((float4)(LOAD_Q(row[0] + x), LOAD_Q(row[1] + x), LOAD_Q(row[2] + x), LOAD_Q(row[3] + x)) * factor, 0,
+                    to + x * STRIP_ROWS);
+#endif
+        }
     }
 }
+
+// One row's value of four dims, from the tile's columns.
+#define STORE_4(column, target)                                                                                        \
+    do {                                                                                                               \
+        STORE_O(a.column, (target));                                                                                   \
+        STORE_O(b.column, (target) + 1);                                                                               \
+        STORE_O(c.column, (target) + 2);                                                                               \
+        STORE_O(d.column, (target) + 3);                                                                               \
+    } while (0)
 
 INLINE void store_strip(const vfloat *o_tile, const vfloat *row_sum, int first_row, int rows, global O_T *output,
                         abi_i64 stride_token, abi_i64 stride_head)
 {
-    const float *scalar = (const float *)o_tile, *sum = (const float *)row_sum;
-    for (int r = 0; r < STRIP_ROWS && first_row + r < rows; r++) {
-        int row = first_row + r;
-        float inverse = sum[r] == 0.0f ? 0.0f : 1.0f / sum[r]; // no key: a row of zeros
-        global O_T *target = output + ROW_QUERY(row) * stride_token + ROW_HEAD(row) * stride_head;
-        for (int x = 0; x < HEAD_DIM_VO; x++)
-            STORE_O(scalar[x * STRIP_ROWS + r] * inverse, target + x);
+    for (int r = 0; r < STRIP_ROWS && first_row + r < rows; r += 4) {
+        float4 sum = vload4(0, (const float *)row_sum + r);
+        float4 inverse = select(1.0f / sum, (float4)(0.0f), sum == 0.0f); // no key: a row of zeros
+        global O_T *row[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            int at = min(first_row + r + i, rows - 1);
+            row[i] = output + ROW_QUERY(at) * stride_token + ROW_HEAD(at) * stride_head;
+        }
+        int count = min(rows - first_row - r, 4);
+        const float *from = (const float *)o_tile + r;
+        int x = 0;
+        for (; x + 4 <= HEAD_DIM_VO; x += 4) {
+            float4 a = vload4(0, from + x * STRIP_ROWS) * inverse, b = vload4(0, from + (x + 1) * STRIP_ROWS) * inverse;
+            float4 c = vload4(0, from + (x + 2) * STRIP_ROWS) * inverse, d = vload4(0, from + (x + 3) * STRIP_ROWS) * inverse;
+            STORE_4(x, row[0] + x);
+            if (count > 1)
+                STORE_4(y, row[1] + x);
+            if (count > 2)
+                STORE_4(z, row[2] + x);
+            if (count > 3)
+                STORE_4(w, row[3] + x);
+        }
+        for (; x < HEAD_DIM_VO; x++)
+            for (int i = 0; i < count; i++)
+                STORE_O(from[x * STRIP_ROWS + i] * ((const float *)&inverse)[i], row[i] + x);
     }
 }
 
