@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * attune_tune: which workloads need work, the search over them, budgets, and how it ends. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,10 +99,15 @@ static attune_status check_arguments(const attune_target *target, const attune_p
     return ATTUNE_OK;
 }
 
-static void fill_hit(struct tuned_workload *workload)
+static void fill_hit(struct tuned_workload *workload, const char *cache_dir)
 {
     const struct cache_entry *entry = &workload->answer.entry;
     attune_tune_result *r = workload->result;
+    char hash[HASH_HEX_SIZE];
+    cache_key_hash(&entry->key, hash);
+    if (workload->answer.level <= CACHE_USER && cache_dir[0] &&
+        snprintf(r->entry_path, sizeof r->entry_path, "%s/entries/%s.json", cache_dir, hash) >= (int)sizeof r->entry_path)
+        r->entry_path[0] = '\0'; /* a cut path would be another file */
     workload->hit = true;
     r->hit = 1;
     r->time_ms = entry->time_ms;
@@ -126,7 +132,7 @@ static attune_status look_up(struct tuning *tuning, struct tuned_workload *workl
     workload->has_incumbent = !strcmp(workload->answer.source, "tuned");
     kernel_config_format(&workload->answer.config, workload->result->config, sizeof workload->result->config);
     if (workload->has_incumbent && o->policy == ATTUNE_MEASURE && !o->retune) {
-        fill_hit(workload);
+        fill_hit(workload, target->cache_dir);
         return ATTUNE_OK;
     }
     workload->search_index = tuning->num_active;

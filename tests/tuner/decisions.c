@@ -80,6 +80,7 @@ static void second_call_is_a_hit(void **state)
     assert_int_equal(summary.tests, 0);
     assert_int_equal(second.hit, 1);
     assert_string_equal(second.config, first.config);
+    assert_string_equal(second.entry_path, first.entry_path);
     assert_true(second.time_ms == first.time_ms && second.gain == first.gain);
     char *text;
     check_ok(attune_cache_explain(f.target, f.problem, &text));
