@@ -13,7 +13,7 @@
 #define BUILDS_PER_WORKER 32
 
 static const struct session_deadlines default_deadlines = {
-    .open = 60, .load = 120, .build = 120, .first_run = 120, .slow_factor = 20, .run_floor = 10};
+    .open = 60, .load = 120, .build = 60, .first_run = 120, .slow_factor = 20, .run_floor = 10};
 
 attune_status session_init(struct session *session, const char *program)
 {
