@@ -76,4 +76,5 @@ def main():
         file.write(f'{output}: {" ".join(dependencies)}\n')
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -112,7 +112,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
     int end = schedule_end_item(schedule, args.segment);
     for (int index = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); index < end;
          index += args.num_groups) {
-        struct attention_item item = load_item(schedule, index);
+        struct attention_item item = load_item(schedule, index, args.num_q_heads);
         int kv_head = item.head / GROUP_SIZE;
         for (int i = t; i < BLOCK_Q * HEAD_DIM_QK; i += WG_SIZE) {
             int row = i / HEAD_DIM_QK, x = i % HEAD_DIM_QK;
@@ -132,7 +132,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         int stage_1_end = HAS_CACHE ? min(item.kv_end, item.cache_len) : 0;
         int stage_2_begin = HAS_CACHE ? max(item.kv_begin, item.cache_len) : item.kv_begin;
 #if HAS_CACHE
-        global const int *slots = ITEM_SLOTS(item);
+        global const int *slots = ITEM_PAGES(item);
         for (int tile = item.kv_begin; tile < stage_1_end; tile += BLOCK_KV) {
             int tile_keys = min(BLOCK_KV, stage_1_end - tile);
             LOAD_TILE(k_tile, K_PITCH, HEAD_DIM_QK, CACHE_ROW(k, slots, tile + key, kv_head))

@@ -21,12 +21,12 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
 {
     int end = schedule_end_item(schedule, args.segment);
     for (int i = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); i < end; i += args.num_groups) {
-        struct attention_item item = load_item(schedule, i);
+        struct attention_item item = load_item(schedule, i, args.num_q_heads);
         int t = (int)get_local_id(0);
         if (t >= item.q_count)
             continue;
         int kv_head = item.head / GROUP_SIZE;
-        global const int *slots = ITEM_SLOTS(item);
+        global const int *pages = ITEM_PAGES(item);
         global const Q_T *query = q + args.q_offset + (item.q_row + t) * args.q_stride_token + item.head * args.q_stride_head;
         global O_T *output = o + args.o_offset + (item.q_row + t) * args.o_stride_token + item.head * args.o_stride_head;
         int kv_end = item.kv_end;
@@ -40,8 +40,8 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
                 acc[x] = 0.0f;
             float running_max = -FLT_MAX, sum = 0.0f;
             for (int j = item.kv_begin; j < kv_end; j++) {
-                global const KV_T *key = KV_ROW(k, item, slots, j, kv_head);
-                global const KV_T *value = KV_ROW(v, item, slots, j, kv_head) + block;
+                global const KV_T *key = KV_ROW(k, item, pages, j, kv_head);
+                global const KV_T *value = KV_ROW(v, item, pages, j, kv_head) + block;
                 float8 partial = 0.0f; // one running sum would wait for itself
                 for (int x = 0; x < QK_VECTORS; x += 8)
                     partial = fma(LOAD_Q8(query + x), LOAD_KV8(key + x), partial);
@@ -63,11 +63,17 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
                     acc[x] = fma(p, LOAD_KV(value + x), acc[x]);
             }
             float inverse = sum == 0.0f ? 0.0f : 1.0f / sum; // no key: a row of zeros
+            float row_lse = sum == 0.0f ? -INFINITY : running_max + log(sum);
+            if (item.partial >= 0) {
+                for (int x = 0; x < dims; x++)
+                    PARTIAL_O(item, t, item.head)[block + x] = acc[x] * inverse;
+                *PARTIAL_LSE(item, t, item.head) = row_lse;
+                continue;
+            }
             for (int x = 0; x < dims; x++)
                 STORE_O(acc[x] * inverse, output + block + x);
             if (block == 0 && lse)
-                lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + item.head * args.lse_stride_head] =
-                    sum == 0.0f ? -INFINITY : running_max + log(sum);
+                lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + item.head * args.lse_stride_head] = row_lse;
         }
     }
 }

@@ -407,10 +407,10 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
 
     const int end = schedule_end_item(schedule, args.segment);
     for (int i = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); i < end; i += args.num_groups) {
-        const struct attention_item item = load_item(schedule, i);
+        const struct attention_item item = load_item(schedule, i, args.num_q_heads);
         const int kv_head = item.head / GROUP_SIZE;
         const int kv_end = CAUSAL ? min(item.kv_end, item.q_pos + item.q_count) : item.kv_end;
-        global const int *slots = ITEM_SLOTS(item);
+        global const int *slots = ITEM_PAGES(item);
 
         load_queries(q, item, args, (local float *)q_tile, (local int *)row_pos);
         for (int x = id; x < ROW_VECTORS; x += WG_SIZE)

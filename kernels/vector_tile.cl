@@ -224,10 +224,10 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
     int end = schedule_end_item(schedule, args.segment);
     for (int index = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); index < end;
          index += args.num_groups) {
-        struct attention_item item = load_item(schedule, index);
+        struct attention_item item = load_item(schedule, index, args.num_q_heads);
         int kv_head = item.head / GROUP_SIZE, rows = ITEM_ROWS(item);
         int strips = (rows + STRIP_ROWS - 1) / STRIP_ROWS;
-        global const int *slots = ITEM_SLOTS(item);
+        global const int *slots = ITEM_PAGES(item);
         global const Q_T *query = q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head;
         global O_T *output = o + args.o_offset + item.q_row * args.o_stride_token + item.head * args.o_stride_head;
 

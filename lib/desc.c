@@ -113,14 +113,6 @@ attune_status desc_validate(const attune_attention_desc *desc)
 attune_status desc_supported(const attune_attention_desc *desc)
 {
     static const char text[] = "not supported in this version";
-    const attune_dtype dtypes[] = {desc->q_dtype, desc->kv_dtype, desc->o_dtype};
-    static const char *const tensors[] = {"Q", "K and V", "O"};
-    if (desc->operation == ATTUNE_DECODE)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: decode", text);
-    for (int i = 0; i < 3; i++)
-        if (dtypes[i] != ATTUNE_FP32)
-            return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: %s in %s (fp32 only)", text, tensors[i],
-                             dtype_name(dtypes[i]));
     if (desc->window_left >= 0 || desc->window_right >= 0)
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: sliding window (window_left %d, window_right %d)", text,
                          (int)desc->window_left, (int)desc->window_right);

@@ -63,7 +63,9 @@ static attune_status prepare(attune_context *context, const attune_attention_des
     attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
     options.shapes = &shape;
     options.num_shapes = 1;
-    attune_schedule_options limits = {sizeof limits, shape.batch, rows > 0 ? rows : 1};
+    attune_schedule_options limits = ATTUNE_SCHEDULE_OPTIONS_INIT;
+    limits.max_batch = shape.batch;
+    limits.max_q_tokens = rows > 0 ? rows : 1;
     attune_status status;
     if ((status = attune_plan_create(context, desc, NULL, &options, &run->plan)) ||
         (status = attune_schedule_create(run->plan, &limits, &run->schedule)) ||

@@ -35,42 +35,79 @@ static attune_status check_sizes(const attune_kv_layout_options *o)
     if ((status = check_dim("num_kv_heads", o->num_kv_heads, 1, 1024)) != ATTUNE_OK ||
         (status = check_dim("head_dim_qk", o->head_dim_qk, 1, 576)) != ATTUNE_OK ||
         (status = check_dim("head_dim_vo", o->head_dim_vo, 0, 576)) != ATTUNE_OK ||
-        (status = check_dim("page_size", o->page_size, 1, 1024)) != ATTUNE_OK ||
+        (status = check_dim("page_size", o->page_size, 1, MAX_PAGE_SIZE)) != ATTUNE_OK ||
         (status = check_dim("num_slots", o->num_slots, 1, INT32_MAX)) != ATTUNE_OK)
         return status;
     if (!dtype_size(o->dtype))
         return set_error(ATTUNE_ERROR_DTYPE, "options.dtype is %d, not a known type", (int)o->dtype);
-    if (o->page_size != 1)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.page_size is %d; this version supports 1 (slots)",
-                         o->page_size);
+    if (o->num_slots % o->page_size)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.num_slots is %lld; it must be a multiple of page_size (%d)",
+                         (long long)o->num_slots, o->page_size);
     return ATTUNE_OK;
 }
 
-/* Strides of one of the two tensors, where dim is its head_dim. */
-static attune_status set_strides(const attune_kv_layout_options *o, const char *tensor, int64_t dim, int64_t token,
-                                 int64_t head, struct kv_strides *out)
+bool kv_cache_extent(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim,
+                     int64_t *extent)
 {
-    switch (o->order) {
+    int64_t page, pages;
+    return tensor_extent(layout->page_size, layout->num_kv_heads, dim, strides->token, strides->head, &page) &&
+           strides->page >= 0 &&
+           !__builtin_mul_overflow(layout->num_slots / layout->page_size - 1, strides->page, &pages) &&
+           !__builtin_add_overflow(pages, page, extent);
+}
+
+/* True where no two rows of dim elements share one: each stride, from the smallest on, steps over all that the smaller ones
+ * reach. Sizes of 1 do not count. */
+static bool rows_apart(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim)
+{
+    struct {
+        int64_t size, stride;
+    } axes[3] = {{layout->num_slots / layout->page_size, strides->page},
+                 {layout->page_size, strides->token},
+                 {layout->num_kv_heads, strides->head}};
+    int64_t reach = dim;
+    for (bool used[3] = {false, false, false};;) {
+        int next = -1;
+        for (int i = 0; i < 3; i++)
+            if (!used[i] && axes[i].size > 1 && (next < 0 || axes[i].stride < axes[next].stride))
+                next = i;
+        if (next < 0)
+            return true;
+        int64_t last;
+        if (axes[next].stride < reach || __builtin_mul_overflow(axes[next].size - 1, axes[next].stride, &last) ||
+            __builtin_add_overflow(reach, last, &reach))
+            return false;
+        used[next] = true;
+    }
+}
+
+/* Strides of one of the two tensors, where dim is its head_dim. */
+static attune_status set_strides(const struct attune_kv_layout *layout, const char *tensor, attune_kv_order order,
+                                 int64_t dim, const struct kv_strides *given, struct kv_strides *out)
+{
+    int64_t heads = layout->num_kv_heads, page_size = layout->page_size;
+    switch (order) {
     case ATTUNE_KV_NHD:
-        *out = (struct kv_strides){o->num_kv_heads * dim, dim};
+        *out = (struct kv_strides){page_size * heads * dim, heads * dim, dim};
         return ATTUNE_OK;
     case ATTUNE_KV_HND:
-        *out = (struct kv_strides){dim, o->num_slots * dim};
+        *out = page_size == 1 ? (struct kv_strides){dim, dim, layout->num_slots * dim}
+                              : (struct kv_strides){page_size * heads * dim, dim, page_size * dim};
         return ATTUNE_OK;
     case ATTUNE_KV_STRIDED:
         break;
     default:
-        return set_error(ATTUNE_ERROR_ENUM, "options.order is %d, not a known order", (int)o->order);
+        return set_error(ATTUNE_ERROR_ENUM, "options.order is %d, not a known order", (int)order);
     }
-    int64_t heads_extent, tokens_extent;
-    if (!tensor_extent(1, o->num_kv_heads, dim, token, head, &heads_extent) ||
-        !tensor_extent(o->num_slots, 1, dim, token, head, &tokens_extent))
-        return set_error(ATTUNE_ERROR_STRIDE, "options.%s strides (%lld, %lld) are negative or overflow", tensor,
-                         (long long)token, (long long)head);
-    if (token < dim || (o->num_kv_heads > 1 && head < dim) || (token < heads_extent && head < tokens_extent))
-        return set_error(ATTUNE_ERROR_STRIDE, "options.%s strides (%lld, %lld) make rows of %lld elements overlap",
-                         tensor, (long long)token, (long long)head, (long long)dim);
-    *out = (struct kv_strides){token, head};
+    int64_t extent;
+    if (given->page < 0 || given->token < 0 || given->head < 0 || !kv_cache_extent(layout, given, dim, &extent))
+        return set_error(ATTUNE_ERROR_STRIDE, "options.%s strides (page %lld, token %lld, head %lld) are negative or overflow",
+                         tensor, (long long)given->page, (long long)given->token, (long long)given->head);
+    if (!rows_apart(layout, given, dim))
+        return set_error(ATTUNE_ERROR_STRIDE,
+                         "options.%s strides (page %lld, token %lld, head %lld) make rows of %lld elements overlap", tensor,
+                         (long long)given->page, (long long)given->token, (long long)given->head, (long long)dim);
+    *out = *given;
     return ATTUNE_OK;
 }
 
@@ -78,21 +115,25 @@ static attune_status cache_bytes(const struct attune_kv_layout *layout, const st
                                  size_t *bytes)
 {
     int64_t extent;
-    if (!tensor_extent(layout->num_slots, layout->num_kv_heads, dim, strides->token, strides->head, &extent) ||
+    if (!kv_cache_extent(layout, strides, dim, &extent) ||
         __builtin_mul_overflow((size_t)extent, dtype_size(layout->dtype), bytes))
         return set_error(ATTUNE_ERROR_OVERFLOW, "a cache of %lld slots does not fit the address space",
                          (long long)layout->num_slots);
     return ATTUNE_OK;
 }
 
-static void write_id(const attune_kv_layout_options *o, struct attune_kv_layout *layout)
+/* "slots,nhd,fp32", "pages16,hnd,bf16", "pages16,strided:PAGE:TOKEN:HEAD,fp16": the strides of K. */
+static void write_id(attune_kv_order order, struct attune_kv_layout *layout)
 {
-    if (o->order == ATTUNE_KV_STRIDED)
-        snprintf(layout->id, sizeof layout->id, "slots,strided:%lld:%lld,%s", (long long)layout->k.token,
-                 (long long)layout->k.head, dtype_name(o->dtype));
+    char pages[32] = "slots", strides[72];
+    if (layout->page_size > 1)
+        snprintf(pages, sizeof pages, "pages%d", layout->page_size);
+    if (order == ATTUNE_KV_STRIDED)
+        snprintf(strides, sizeof strides, "strided:%lld:%lld:%lld", (long long)layout->k.page, (long long)layout->k.token,
+                 (long long)layout->k.head);
     else
-        snprintf(layout->id, sizeof layout->id, "slots,%s,%s", o->order == ATTUNE_KV_NHD ? "nhd" : "hnd",
-                 dtype_name(o->dtype));
+        snprintf(strides, sizeof strides, "%s", order == ATTUNE_KV_NHD ? "nhd" : "hnd");
+    snprintf(layout->id, sizeof layout->id, "%s,%s,%s", pages, strides, dtype_name(layout->dtype));
 }
 
 attune_status attune_kv_layout_create(attune_context *context, const attune_kv_layout_options *options,
@@ -116,14 +157,14 @@ attune_status attune_kv_layout_create(attune_context *context, const attune_kv_l
         .num_slots = options->num_slots,
     };
     size_t bytes;
-    if ((status = set_strides(options, "k", layout.head_dim_qk, options->k_stride_token, options->k_stride_head,
-                              &layout.k)) ||
-        (status = set_strides(options, "v", layout.head_dim_vo, options->v_stride_token, options->v_stride_head,
-                              &layout.v)) ||
+    const struct kv_strides k = {options->k_stride_page, options->k_stride_token, options->k_stride_head};
+    const struct kv_strides v = {options->v_stride_page, options->v_stride_token, options->v_stride_head};
+    if ((status = set_strides(&layout, "k", options->order, layout.head_dim_qk, &k, &layout.k)) ||
+        (status = set_strides(&layout, "v", options->order, layout.head_dim_vo, &v, &layout.v)) ||
         (status = cache_bytes(&layout, &layout.k, layout.head_dim_qk, &bytes)) ||
         (status = cache_bytes(&layout, &layout.v, layout.head_dim_vo, &bytes)))
         return status;
-    write_id(options, &layout);
+    write_id(options->order, &layout);
     *out = malloc(sizeof **out);
     if (!*out)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a layout");

@@ -4,23 +4,29 @@
 
 #include "context.h"
 
-/* Strides in elements of a cache [token, head, dim]. */
+#define MAX_PAGE_SIZE (1 << 20)
+
+/* Strides in elements of a cache [page, token in page, head, dim]. With pages of one token, token is not used. */
 struct kv_strides {
-    int64_t token, head;
+    int64_t page, token, head;
 };
 
 struct attune_kv_layout {
     attune_context *context;
     attune_dtype dtype;
     int32_t num_kv_heads, head_dim_qk, head_dim_vo, page_size;
-    int64_t num_slots;
+    int64_t num_slots; /* a multiple of page_size */
     struct kv_strides k, v;
-    char id[64];
+    char id[96];
 };
 
 /* Elements from the first to one past the last of a tensor [tokens, heads, dim]; false on overflow or negative strides.
  * 0 for an empty tensor. */
 bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head,
                    int64_t *extent);
+
+/* The same of a cache in layout, with its own strides or others. */
+bool kv_cache_extent(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim,
+                     int64_t *extent);
 
 #endif

@@ -59,9 +59,9 @@ static attune_status check_layout(const attune_context *context, const attune_at
                                   const attune_kv_layout *layout)
 {
     if (!layout)
-        return desc->operation == ATTUNE_PREFILL
+        return desc->operation != ATTUNE_EXTEND
                    ? ATTUNE_OK
-                   : set_error(ATTUNE_ERROR_NULL_ARGUMENT, "layout is NULL; this operation reads a KV cache");
+                   : set_error(ATTUNE_ERROR_NULL_ARGUMENT, "layout is NULL; extend reads a KV cache");
     int32_t dim_vo = desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk;
     if (layout->context != context)
         return set_error(ATTUNE_ERROR_WRONG_CONTEXT, "layout was created from another context");
@@ -177,8 +177,8 @@ static void sign(struct attune_plan *plan)
 {
     const attune_attention_desc *d = &plan->desc;
     struct strbuf text = {0};
-    strbuf_printf(&text, "%p %d %d %d %d %d", (void *)plan->context, d->operation, d->num_q_heads, d->num_kv_heads,
-                  d->mask, d->causal_alignment);
+    strbuf_printf(&text, "%p %d %d %d %d %d %d", (void *)plan->context, d->operation, d->num_q_heads, d->num_kv_heads,
+                  d->mask, d->causal_alignment, plan->has_layout ? plan->layout.page_size : 0);
     for (int32_t i = 0; i < plan->num_configs; i++)
         strbuf_printf(&text, "|%s", plan->configs[i].text);
     for (int32_t i = 0; i < plan->num_points; i++)
@@ -241,7 +241,7 @@ attune_status attune_plan_create(attune_context *context, const attune_attention
         plan->has_layout = true;
         plan->layout = *layout;
     }
-    plan->facts = problem_facts(&plan->desc, backend_sub_group_size(&context->choice));
+    plan->facts = problem_facts(&plan->desc, plan->has_layout ? plan->layout.page_size : 0, &context->choice);
     status = fill(plan, options);
     if (status != ATTUNE_OK)
         attune_plan_destroy(&plan);

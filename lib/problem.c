@@ -260,7 +260,7 @@ attune_status attune_problem_supported(const attune_problem *problem)
     if (prefill && problem->page_size != 0)
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: prefill from a KV cache (page=%d)", text,
                          (int)problem->page_size);
-    if (!prefill && problem->page_size == 0)
+    if (problem->desc.operation == ATTUNE_EXTEND && problem->page_size == 0)
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: contiguous KV cache (page=0)", text);
     if (problem->page_size > 1)
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: pages of %d tokens (slots, page=1, only)", text,
@@ -324,20 +324,23 @@ double attune_problem_bytes(const attune_problem *problem)
     return keys * desc->num_kv_heads * kv_row + queries * desc->num_q_heads * q_row;
 }
 
-struct kernel_facts problem_facts(const attune_attention_desc *desc, int32_t sub_group_size)
+struct kernel_facts problem_facts(const attune_attention_desc *desc, int32_t page_size,
+                                  const struct backend_choice *choice)
 {
     return (struct kernel_facts){
         .head_dim_qk = desc->head_dim_qk,
         .head_dim_vo = desc_head_dim_vo(desc),
         .group_size = desc->num_q_heads / desc->num_kv_heads,
         .causal = desc->mask == ATTUNE_MASK_CAUSAL,
-        .has_cache = desc->operation != ATTUNE_PREFILL,
-        .has_new = desc->operation != ATTUNE_DECODE,
+        .has_cache = page_size > 0,
+        .has_new = desc->operation != ATTUNE_DECODE || page_size == 0,
+        .paged = page_size > 1,
         .q_type = (int32_t)desc->q_dtype,
         .kv_type = (int32_t)desc->kv_dtype,
         .o_type = (int32_t)desc->o_dtype,
         .precision = (int32_t)desc->precision,
-        .sub_group_size = sub_group_size,
+        .sub_group_size = backend_sub_group_size(choice),
+        .half_load = choice->limits.half_load,
     };
 }
 

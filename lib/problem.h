@@ -5,7 +5,7 @@
 
 #include <attune/tune.h>
 
-#include "family/family.h"
+#include "backend/backend.h"
 
 /* Features that problem strings can name and descriptors cannot say yet. */
 enum problem_extra {
@@ -37,8 +37,10 @@ attune_status problem_create(const attune_attention_desc *desc, int32_t page_siz
 /* Checks what was filled in and makes the canonical text. For the parser. */
 attune_status problem_finish(struct attune_problem *problem);
 
-/* Facts that kernels for desc are compiled with. */
-struct kernel_facts problem_facts(const attune_attention_desc *desc, int32_t sub_group_size);
+/* Facts that kernels for desc are compiled with on the chosen device. page_size: of the KV cache; 0 without one (all keys are
+ * contiguous). */
+struct kernel_facts problem_facts(const attune_attention_desc *desc, int32_t page_size,
+                                  const struct backend_choice *choice);
 
 /* Bucket of a shape: q_len class (0: 1, 1: 2-16, 2: 17-128, 3: above), floor(log2(kv_len)) and floor(log2(batch * KV
  * heads)), from the mean lengths of the batch. */

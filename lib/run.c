@@ -59,6 +59,9 @@ attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_s
     return ATTUNE_OK;
 }
 
+/* int32 has the size of fp32, which is all that the checks ask of a dtype. */
+#define DTYPE_INT32 ATTUNE_FP32
+
 /* What one tensor of a run must be. */
 struct expected {
     const char *name;
@@ -217,29 +220,79 @@ static attune_status bind_contiguous(const struct attune_plan *plan, const struc
                 &out->lse_stride_head);
 }
 
-static attune_status bind_cache(const struct attune_plan *plan, const struct attune_schedule *schedule,
+/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund and
+ * Montgomery, Division by Invariant Integers using Multiplication, 1994). */
+static void set_page_size(struct attention_args *out, int32_t page_size)
+{
+    out->page_size = page_size;
+    if (page_size < 2) /* never divided */
+        return;
+    int32_t log = 32 - __builtin_clz((uint32_t)page_size - 1); /* ceil(log2) */
+    uint64_t power = (uint64_t)1 << (31 + log);
+    out->page_magic = (uint32_t)((power + (uint32_t)page_size - 1) / (uint32_t)page_size);
+    out->page_shift = log - 1;
+}
+
+/* A cache lies in the plan's layout; strides of the tensor itself may replace those of pages of one token. */
+static attune_status bind_cache_tensor(const struct attune_plan *plan, const attune_tensor *t, const char *name,
+                                       int64_t dim, bool required, struct kv_strides strides, enum launch_arg arg,
+                                       struct launch_memory *memory, abi_i64 *offset, struct kv_strides *out)
+{
+    const struct attune_kv_layout *layout = &plan->layout;
+    const struct expected e = {.name = name, .dtype = layout->dtype, .required = required};
+    int64_t *token = layout->page_size == 1 ? &strides.page : &strides.token, extent;
+    if (t->stride_token && layout->page_size == 1)
+        *token = t->stride_token;
+    if (t->stride_head && layout->page_size == 1)
+        strides.head = t->stride_head;
+    if ((t->stride_token && t->stride_token != *token) || (t->stride_head && t->stride_head != strides.head))
+        return set_error(ATTUNE_ERROR_MISMATCH,
+                         "%s has strides (%lld, %lld); the plan's layout has (%lld, %lld), which 0 stands for", name,
+                         (long long)t->stride_token, (long long)t->stride_head, (long long)*token,
+                         (long long)strides.head);
+    struct placed at = {0};
+    attune_status status = check_tensor(plan->context, t, &e, &at);
+    if (status != ATTUNE_OK || t->type == ATTUNE_MEMORY_NONE)
+        return status;
+    if (!kv_cache_extent(layout, &strides, dim, &extent))
+        return set_error(ATTUNE_ERROR_OVERFLOW, "%s with strides (%lld, %lld) does not fit 64 bits", name,
+                         (long long)*token, (long long)strides.head);
+    if ((status = check_memory(plan->context, t, &e, extent)) != ATTUNE_OK)
+        return status;
+    memory->arg[arg].cl = t->type == ATTUNE_MEMORY_CL ? t->cl : NULL;
+    memory->arg[arg].svm = t->type == ATTUNE_MEMORY_SVM ? t->svm : NULL;
+    *offset = at.offset;
+    *out = strides;
+    return ATTUNE_OK;
+}
+
+/* The page table as CSR or as a 2-D block table. */
+static attune_status bind_pages(const struct attune_plan *plan, const struct attune_schedule *schedule,
                                 const attune_attention_args *in, struct launch_memory *memory,
                                 struct attention_args *out)
 {
-    const attune_attention_desc *d = &plan->desc;
     const struct attune_context *context = plan->context;
-    const struct attune_kv_layout *layout = &plan->layout;
     bool cached = schedule->cached_tokens > 0;
-    const struct expected k = {"k_cache",       d->kv_dtype,    layout->num_slots,
-                               d->num_kv_heads, d->head_dim_qk, layout->k.token,
-                               layout->k.head,  cached,         false};
-    const struct expected v = {"v_cache",       d->kv_dtype,    layout->num_slots,
-                               d->num_kv_heads, d->head_dim_vo, layout->v.token,
-                               layout->v.head,  cached,         false};
-    /* int32 has the size of fp32, which is all that the checks ask of a dtype. */
-    const struct expected indptr = {"kv_indptr", ATTUNE_FP32, schedule->batch + 1, 1, 1, 1, 1, cached, false};
-    const struct expected indices = {"kv_indices", ATTUNE_FP32, schedule->cached_tokens, 1, 1, 1, 1, cached, false};
+    if (in->block_table.type != ATTUNE_MEMORY_NONE) {
+        if (in->kv_indptr.type != ATTUNE_MEMORY_NONE || in->kv_indices.type != ATTUNE_MEMORY_NONE)
+            return set_error(ATTUNE_ERROR_MISMATCH,
+                             "block_table is given beside kv_indptr or kv_indices; a page table is one or the other");
+        if (in->block_table.stride_token < schedule->widest_pages || in->block_table.stride_token < 1)
+            return set_error(ATTUNE_ERROR_STRIDE, "block_table.stride_token is %lld; a sequence has up to %lld pages",
+                             (long long)in->block_table.stride_token, (long long)schedule->widest_pages);
+        const struct expected table = {.name = "block_table",
+                                       .dtype = DTYPE_INT32,
+                                       .tokens = schedule->batch,
+                                       .heads = 1,
+                                       .dim = schedule->widest_pages,
+                                       .required = cached};
+        return bind(context, &in->block_table, &table, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset,
+                    &out->block_table_stride, NULL);
+    }
+    const struct expected indptr = {"kv_indptr", DTYPE_INT32, schedule->batch + 1, 1, 1, 1, 1, cached, false};
+    const struct expected indices = {"kv_indices", DTYPE_INT32, schedule->cached_pages, 1, 1, 1, 1, cached, false};
     attune_status status;
-    if ((status = bind(context, &in->k_cache, &k, LAUNCH_K_CACHE, memory, &out->k_cache_offset,
-                       &out->k_cache_stride_token, &out->k_cache_stride_head)) ||
-        (status = bind(context, &in->v_cache, &v, LAUNCH_V_CACHE, memory, &out->v_cache_offset,
-                       &out->v_cache_stride_token, &out->v_cache_stride_head)) ||
-        (status =
+    if ((status =
              bind(context, &in->kv_indptr, &indptr, LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset, NULL, NULL)) ||
         (status =
              bind(context, &in->kv_indices, &indices, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset, NULL, NULL)))
@@ -250,6 +303,25 @@ static attune_status bind_cache(const struct attune_plan *plan, const struct att
         out->kv_indptr_offset = 0;
     }
     return ATTUNE_OK;
+}
+
+static attune_status bind_cache(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                                const attune_attention_args *in, struct launch_memory *memory,
+                                struct attention_args *out)
+{
+    const struct attune_kv_layout *layout = &plan->layout;
+    bool cached = schedule->cached_tokens > 0;
+    struct kv_strides k = {0}, v = {0};
+    attune_status status;
+    if ((status = bind_cache_tensor(plan, &in->k_cache, "k_cache", plan->desc.head_dim_qk, cached, layout->k,
+                                    LAUNCH_K_CACHE, memory, &out->k_cache_offset, &k)) ||
+        (status = bind_cache_tensor(plan, &in->v_cache, "v_cache", plan->desc.head_dim_vo, cached, layout->v,
+                                    LAUNCH_V_CACHE, memory, &out->v_cache_offset, &v)))
+        return status;
+    out->k_cache_stride_page = k.page, out->k_cache_stride_token = k.token, out->k_cache_stride_head = k.head;
+    out->v_cache_stride_page = v.page, out->v_cache_stride_token = v.token, out->v_cache_stride_head = v.head;
+    set_page_size(out, layout->page_size);
+    return bind_pages(plan, schedule, in, memory, out);
 }
 
 /* Launches the configurations that have items. With several, the caller's event is a marker behind them all. */
@@ -308,7 +380,7 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     if (schedule->current < 0)
         return set_error(ATTUNE_ERROR_MISMATCH, "schedule has no work list; call attune_schedule_update first");
     struct launch_memory memory = {0};
-    struct attention_args args = {.scale = plan->desc.scale};
+    struct attention_args args = {.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
     if ((status = bind_contiguous(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
     if (plan->has_layout && (status = bind_cache(plan, schedule, in, &memory, &args)) != ATTUNE_OK)

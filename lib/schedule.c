@@ -89,6 +89,7 @@ attune_status attune_schedule_create(const attune_plan *plan, const attune_sched
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a schedule");
     schedule->context = plan->context;
     schedule->desc = plan->desc;
+    schedule->page_size = plan->has_layout ? plan->layout.page_size : 0;
     memcpy(schedule->signature, plan->signature, sizeof schedule->signature);
     schedule->max_batch = options->max_batch;
     schedule->max_q_tokens = options->max_q_tokens;
@@ -134,7 +135,7 @@ void attune_schedule_destroy(attune_schedule **address)
 struct step {
     int32_t batch;
     const int32_t *q_len, *kv_len;
-    int64_t q_tokens, new_tokens, cached_tokens;
+    int64_t q_tokens, new_tokens, cached_tokens, cached_pages, widest_pages;
 };
 
 static int32_t new_keys(const struct attune_schedule *schedule, int32_t q_len, int32_t kv_len)
@@ -145,7 +146,7 @@ static int32_t new_keys(const struct attune_schedule *schedule, int32_t q_len, i
     case ATTUNE_EXTEND:
         return q_len;
     default:
-        return 0;
+        return schedule->page_size ? 0 : kv_len;
     }
 }
 
@@ -167,6 +168,9 @@ static attune_status check_step(const struct attune_schedule *schedule, struct s
         step->q_tokens += q;
         step->new_tokens += fresh;
         step->cached_tokens += kv - fresh;
+        int64_t pages = schedule->page_size ? ((int64_t)kv - fresh + schedule->page_size - 1) / schedule->page_size : 0;
+        step->cached_pages += pages;
+        step->widest_pages = pages > step->widest_pages ? pages : step->widest_pages;
     }
     if (step->q_tokens > schedule->max_q_tokens)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "q_len sums to %lld; the schedule's max_q_tokens is %lld",
@@ -193,7 +197,8 @@ static void write_sequences(struct attune_schedule *schedule, const struct step 
         sequence[SEQ_NEW_START] = new_start;
         sequence[SEQ_NEW_LEN] = fresh;
         sequence[SEQ_Q_POS] = first_position(&schedule->desc, q, kv);
-        sequence[SEQ_RESERVED0] = sequence[SEQ_RESERVED1] = 0;
+        sequence[SEQ_PARTIAL] = -1;
+        sequence[SEQ_SPLIT_KEYS] = 0;
         q_start += q;
         new_start += fresh;
         schedule->segment_of[i] = (uint8_t)plan_config_for(&schedule->table, step->batch, q, kv);
@@ -293,10 +298,10 @@ static size_t write_list(struct attune_schedule *schedule, const struct step *st
     struct placement placement;
     int32_t first_item = SCHEDULE_HEADER + step->batch * SEQUENCE_WORDS;
     memset(words, 0, SCHEDULE_HEADER * sizeof *words);
-    words[0] = SCHEDULE_VERSION;
-    words[1] = step->batch;
-    words[2] = SCHEDULE_HEADER;
-    words[3] = first_item;
+    words[SCHEDULE_WORD_VERSION] = SCHEDULE_VERSION;
+    words[SCHEDULE_SEQUENCES] = step->batch;
+    words[SCHEDULE_SEQUENCES_AT] = SCHEDULE_HEADER;
+    words[SCHEDULE_ITEMS_AT] = first_item;
     write_sequences(schedule, step, words + SCHEDULE_HEADER);
     count_items(schedule, step, &placement);
     place_segments(schedule, &placement, words);
@@ -350,6 +355,8 @@ attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue
     schedule->q_tokens = step.q_tokens;
     schedule->new_tokens = step.new_tokens;
     schedule->cached_tokens = step.cached_tokens;
+    schedule->cached_pages = step.cached_pages;
+    schedule->widest_pages = step.widest_pages;
     if (event) {
         clRetainEvent(buffer->written);
         *event = buffer->written;

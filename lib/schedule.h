@@ -20,6 +20,7 @@ struct attune_schedule {
     attune_context *context;
     attune_attention_desc desc;
     char signature[HASH_HEX_SIZE]; /* of the plans that it serves */
+    int32_t page_size; /* of the KV cache; 0 without one */
     int32_t max_batch;
     int64_t max_q_tokens, capacity_words;
     int32_t num_segments;
@@ -32,7 +33,8 @@ struct attune_schedule {
     /* Of the last update: */
     int32_t batch;
     int32_t items[SCHEDULE_MAX_SEGMENTS];
-    int64_t q_tokens, new_tokens, cached_tokens;
+    int64_t q_tokens, new_tokens, cached_tokens, cached_pages;
+    int64_t widest_pages; /* of one sequence */
 };
 
 #endif

@@ -35,9 +35,9 @@ static float draw(struct rng *rng)
 static int32_t cached_keys(const attune_problem *problem, int32_t b)
 {
     attune_operation operation = problem->desc.operation;
-    return operation == ATTUNE_PREFILL  ? 0
-           : operation == ATTUNE_EXTEND ? problem->kv_len[b] - problem->q_len[b]
-                                        : problem->kv_len[b];
+    if (operation == ATTUNE_EXTEND)
+        return problem->kv_len[b] - problem->q_len[b];
+    return operation == ATTUNE_DECODE && problem->page_size ? problem->kv_len[b] : 0;
 }
 
 /* ---- geometry and storage */
@@ -265,7 +265,8 @@ static attune_status plan_shapes(const struct source *from, struct workload *out
 {
     const attune_problem *problem = from->problem;
     const attune_attention_desc *desc = &problem->desc;
-    bool has_cache = desc->operation != ATTUNE_PREFILL, has_new = desc->operation != ATTUNE_DECODE;
+    bool has_cache = desc->operation == ATTUNE_EXTEND || (desc->operation == ATTUNE_DECODE && problem->page_size);
+    bool has_new = desc->operation != ATTUNE_DECODE || !problem->page_size;
     int64_t new_tokens = 0;
     for (int32_t b = 0; b < problem->batch; b++) {
         out->q_tokens += problem->q_len[b];

@@ -73,7 +73,8 @@ typedef enum attune_status {
     ATTUNE_ERROR_MISMATCH = 16,         /* objects that do not belong together (plan and schedule, say) */
     ATTUNE_ERROR_SYNTAX = 17,           /* a problem string or a configuration that cannot be parsed */
     ATTUNE_ERROR_UNSUPPORTED = 18,      /* valid, but not in this version or not on this device */
-    ATTUNE_ERROR_BUSY = 19,             /* a schedule whose staging memory is still being copied */
+    ATTUNE_ERROR_BUSY = 19,             /* a schedule whose staging memory is still being copied, or a job still at work */
+    ATTUNE_ERROR_PAGE_TABLE = 20,       /* debug mode: a page id, indptr or last_page_len that cannot be */
     /* Environment. */
     ATTUNE_ERROR_OUT_OF_MEMORY = 32,    /* host memory */
     ATTUNE_ERROR_DEVICE_MEMORY = 33,    /* device memory */
@@ -263,8 +264,8 @@ ATTUNE_API void attune_attention_desc_init(attune_attention_desc *desc);
 typedef struct attune_kv_layout attune_kv_layout;
 
 typedef enum attune_kv_order {
-    ATTUNE_KV_NHD = 1,    /* [slot, kv_head, dim]: token stride num_kv_heads * dim */
-    ATTUNE_KV_HND = 2,    /* [page, kv_head, token in page, dim]; with one page the whole cache is [kv_head, slot, dim] */
+    ATTUNE_KV_NHD = 1,    /* [page, token in page, kv_head, dim]: token stride num_kv_heads * dim */
+    ATTUNE_KV_HND = 2,    /* [page, kv_head, token in page, dim]; with page_size 1 the whole cache is [kv_head, slot, dim] */
     ATTUNE_KV_STRIDED = 3 /* the strides below */
 } attune_kv_order;
 
@@ -276,15 +277,16 @@ typedef struct attune_kv_layout_options {
     int32_t num_kv_heads;
     int32_t head_dim_qk;
     int32_t head_dim_vo; /* 0 = head_dim_qk */
-    int32_t page_size;   /* tokens a page; this version: 1 (slot indices) */
-    int64_t num_slots;   /* tokens the cache holds; at least 1 */
-    /* ATTUNE_KV_STRIDED only, in elements; the dim's stride is 1. */
-    int64_t k_stride_token, k_stride_head;
-    int64_t v_stride_token, v_stride_head;
+    int32_t page_size;   /* tokens a page, 1 to 1,048,576; 1 = page tables hold slots. A padded batch [batch, max_len, ...] is a
+                          * cache of pages of max_len tokens */
+    int64_t num_slots;   /* tokens the cache holds: a multiple of page_size, at least one page, at most 2^31 - 1 */
+    /* ATTUNE_KV_STRIDED only, in elements; the dim's stride is 1. With page_size 1 only the page stride counts. */
+    int64_t k_stride_page, k_stride_token, k_stride_head;
+    int64_t v_stride_page, v_stride_token, v_stride_head;
 } attune_kv_layout_options;
 
 #define ATTUNE_KV_LAYOUT_OPTIONS_INIT                                                                                  \
-    {sizeof(attune_kv_layout_options), ATTUNE_KV_NHD, ATTUNE_FP32, 0, 0, 0, 1, 0, 0, 0, 0, 0}
+    {sizeof(attune_kv_layout_options), ATTUNE_KV_NHD, ATTUNE_FP32, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}
 
 /* Fixes a layout that the engine chose. Immutable, thread-safe.
  * Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, OVERFLOW, DTYPE, ENUM, STRIDE, UNSUPPORTED. */
@@ -292,7 +294,7 @@ ATTUNE_API attune_status attune_kv_layout_create(attune_context *context, const 
                                                  attune_kv_layout **out);
 ATTUNE_API void attune_kv_layout_destroy(attune_kv_layout **layout);
 
-/* The serialisable id that cache keys hold, "slots,nhd,fp32" say: everything about the layout that a kernel's choice may
+/* The serialisable id that cache keys hold, "slots,nhd,fp32" or "pages16,hnd,bf16" say: everything about the layout that a kernel's choice may
  * depend on. Valid while the layout lives. */
 ATTUNE_API const char *attune_kv_layout_id(const attune_kv_layout *layout);
 
@@ -329,13 +331,17 @@ typedef struct attune_plan_options {
     double budget_seconds;
     uint64_t seed;              /* of the search */
     const char *force_config;   /* a configuration string to use whatever the caches say; NULL = none */
+    /* 1: debug mode. Runs check the page table, last_page_len and lengths on the device first, wait for the verdict (so they
+     * block), and name the first bad value; nothing else is enqueued then. */
+    int32_t validate;
 } attune_plan_options;
 
-#define ATTUNE_PLAN_OPTIONS_INIT {sizeof(attune_plan_options), ATTUNE_ESTIMATE, NULL, 0, 6, 432, 0.0, 1, NULL}
+#define ATTUNE_PLAN_OPTIONS_INIT {sizeof(attune_plan_options), ATTUNE_ESTIMATE, NULL, 0, 6, 432, 0.0, 1, NULL, 0}
 
 /* Chooses and compiles everything the plan may run, and runs each kernel once on an empty work list, so that no compiler
  * runs afterwards. Blocks: milliseconds with warm caches, seconds to compile, minutes to measure. layout describes the KV
- * cache and may be NULL for ATTUNE_PREFILL, which has none. options may be NULL. The plan is immutable and may be shared
+ * cache; NULL where all keys are contiguous rows of k and v: ATTUNE_PREFILL always, ATTUNE_DECODE if so wanted.
+ * options may be NULL. The plan is immutable and may be shared
  * between threads; it keeps no reference to desc, layout or options, but context must outlive it.
  * Errors: every argument error of the descriptor, MISMATCH (layout and desc), WRONG_CONTEXT (layout), NOT_TUNED, BUILD,
  * UNSUPPORTED, WORKER, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
@@ -360,9 +366,16 @@ typedef struct attune_schedule_options {
     size_t size;
     int32_t max_batch;    /* sequences a step, 1 to 1,048,576 */
     int64_t max_q_tokens; /* new tokens a step, over all sequences, at least 1 */
+    int32_t max_kv_len;   /* keys of the longest sequence; 0 = 2^31 - 1. Needed for bounds that depend on it: batch_invariant
+                           * and attune_schedule_update_device */
+    /* Keys of long sequences are split over work-groups (split-KV) as the batch, the lengths and the device's compute units ask
+     * for; so a sequence's result may differ in its last bits with what else is in the batch. batch_invariant = tokens of a
+     * split, a multiple of 16 from 16 on, fixes them: a result then depends on its own sequence only, bit for bit.
+     * 0 = by load. */
+    int32_t batch_invariant;
 } attune_schedule_options;
 
-#define ATTUNE_SCHEDULE_OPTIONS_INIT {sizeof(attune_schedule_options), 0, 0}
+#define ATTUNE_SCHEDULE_OPTIONS_INIT {sizeof(attune_schedule_options), 0, 0, 0, 0}
 
 /* Device and staging memory for the work list of one step. One schedule serves every plan that was created from an equal
  * descriptor and chose equal configurations (all layers of a model with equal masks). Not thread-safe.
@@ -405,7 +418,9 @@ typedef struct attune_tensor {
 #define ATTUNE_TENSOR_INIT {ATTUNE_MEMORY_NONE, NULL, NULL, 0, 0, 0}
 
 /* Tensors of one run. Which are needed depends on the descriptor's operation; others stay ATTUNE_MEMORY_NONE. Nq = sum of
- * q_len, Nkv = rows of the contiguous K and V: sum of kv_len (PREFILL) or Nq (EXTEND). */
+ * q_len, Nkv = rows of the contiguous K and V: sum of kv_len (PREFILL, DECODE without a layout) or Nq (EXTEND).
+ * The page table comes as CSR (kv_indptr and kv_indices) or as a 2-D block table, whichever is given; each sequence has
+ * ceil(cached keys / page_size) entries, in order of position. Indices are int32. */
 typedef struct attune_attention_args {
     size_t size;
     attune_tensor q;          /* [Nq, num_q_heads, head_dim_qk] q_dtype */
@@ -413,17 +428,21 @@ typedef struct attune_attention_args {
     attune_tensor v;          /* [Nkv, num_kv_heads, head_dim_vo] kv_dtype */
     attune_tensor o;          /* out, [Nq, num_q_heads, head_dim_vo] o_dtype; must not overlap an input */
     attune_tensor lse;        /* out, optional, [Nq, num_q_heads] fp32 (stride_head 0 = 1, stride_token 0 = num_q_heads) */
-    attune_tensor k_cache;    /* EXTEND, DECODE: [slots, num_kv_heads, head_dim_qk] in the plan's layout */
-    attune_tensor v_cache;    /* EXTEND, DECODE: [slots, num_kv_heads, head_dim_vo] in the plan's layout */
-    attune_tensor kv_indptr;  /* EXTEND, DECODE: int32 [batch + 1], where each sequence's slots start in kv_indices */
-    attune_tensor kv_indices; /* EXTEND, DECODE: int32 slots of the cached keys, in order of position */
+    attune_tensor k_cache;    /* plans with a layout: [slots, num_kv_heads, head_dim_qk] in the plan's layout */
+    attune_tensor v_cache;    /* plans with a layout: [slots, num_kv_heads, head_dim_vo] in the plan's layout */
+    attune_tensor kv_indptr;  /* CSR: int32 [batch + 1], where each sequence's pages (slots) start in kv_indices */
+    attune_tensor kv_indices; /* CSR: int32 pages (slots) of the cached keys */
+    attune_tensor block_table; /* instead of both: int32 [batch, stride_token], pages (slots) of each sequence from its start;
+                                * stride_token is required */
+    attune_tensor last_page_len; /* optional, CSR: int32 [batch], keys in each sequence's last page, 1 to page_size. Lengths come
+                                  * from the schedule: a plan with validate set compares the two, others ignore it */
     attune_tensor workspace;  /* attune_plan_workspace_size bytes, where that is not 0 */
 } attune_attention_args;
 
 #define ATTUNE_ATTENTION_ARGS_INIT                                                                                     \
     {sizeof(attune_attention_args), ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,    \
      ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,               \
-     ATTUNE_TENSOR_INIT}
+     ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT}
 
 /* Workspace of a run with this schedule. The buffer must not be used by another run until this one has finished; on an
  * out-of-order queue that means until its event is complete. 0 bytes where no kernel of the plan needs any. */

@@ -16,6 +16,8 @@ struct device_limits {
     int64_t local_bytes;         /* per work-group */
     int64_t private_bytes;       /* per work-item; 0 = no limit */
     int64_t private_bytes_group; /* work-group size x private; 0 = no limit */
+    uint32_t features;           /* enum device_feature bits that a probe showed; 0 without a probe */
+    int32_t half_load;           /* enum half_load */
 };
 
 struct backend {

@@ -76,7 +76,7 @@ bool backend_config_valid(const struct device_limits *limits, const struct kerne
     }
     struct kernel_resources needs;
     family->resources(facts, config->values, &needs);
-    if (needs.features & ~(uint32_t)FEATURE_NONE) {
+    if (needs.features & ~limits->features) {
         copy_string(why, size, "needs a device feature that no probe has shown");
         return false;
     }

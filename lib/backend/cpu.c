@@ -13,7 +13,10 @@ static bool match(const struct cl_device *device, char *simulated, size_t size)
 
 static void limits(const struct cl_device *device, struct device_limits *out)
 {
-    *out = (struct device_limits){device->max_work_group_size, 1, device->local_mem_bytes, 0, PRIVATE_BYTES_GROUP};
+    *out = (struct device_limits){.max_work_group_size = device->max_work_group_size,
+                                   .work_group_multiple = 1,
+                                   .local_bytes = device->local_mem_bytes,
+                                   .private_bytes_group = PRIVATE_BYTES_GROUP};
 }
 
 static const char *const default_families[] = {"vector_tile", "plain_row", NULL};

@@ -10,7 +10,9 @@ static bool match(const struct cl_device *device, char *simulated, size_t size)
 
 static void limits(const struct cl_device *device, struct device_limits *out)
 {
-    *out = (struct device_limits){device->max_work_group_size, 1, device->local_mem_bytes, 0, 0};
+    *out = (struct device_limits){.max_work_group_size = device->max_work_group_size,
+                                   .work_group_multiple = 1,
+                                   .local_bytes = device->local_mem_bytes};
 }
 
 static const char *const default_families[] = {"simt_tile", "plain_row", NULL};

@@ -29,7 +29,7 @@ struct cache_key {
     int32_t operation, q_dtype, kv_dtype, o_dtype, precision;
     int32_t head_dim_qk, head_dim_vo, group_size;
     int32_t mask;
-    char layout[64];       /* attune_kv_layout_id, "" without a cache */
+    char layout[96];       /* attune_kv_layout_id, "" without a cache */
     int32_t q_class, log2_kv, log2_heads; /* shape bucket */
 };
 

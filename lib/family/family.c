@@ -144,9 +144,11 @@ bool kernel_options_format(const struct kernel_facts *facts, const struct kernel
     bool fits =
         append(text, size, &used,
                MATH_OPTIONS " -DHEAD_DIM_QK=%d -DHEAD_DIM_VO=%d -DGROUP_SIZE=%d -DCAUSAL=%d -DHAS_CACHE=%d"
-                            " -DHAS_NEW=%d -DQ_TYPE=%d -DKV_TYPE=%d -DO_TYPE=%d -DPRECISION=%d -DSUB_GROUP_SIZE=%d",
+                            " -DHAS_NEW=%d -DPAGED=%d -DQ_TYPE=%d -DKV_TYPE=%d -DO_TYPE=%d -DPRECISION=%d"
+                            " -DSUB_GROUP_SIZE=%d -DHALF_LOAD=%d",
                facts->head_dim_qk, facts->head_dim_vo, facts->group_size, facts->causal, facts->has_cache,
-               facts->has_new, facts->q_type, facts->kv_type, facts->o_type, facts->precision, facts->sub_group_size);
+               facts->has_new, facts->paged, facts->q_type, facts->kv_type, facts->o_type, facts->precision,
+               facts->sub_group_size, facts->half_load);
     for (int32_t i = 0; i < family->num_params && fits; i++)
         fits = append(text, size, &used, " -D%s=%d", family->params[i].name, config->values[i]);
     return fits;

@@ -12,10 +12,12 @@
  *   PRIVATE_BYTES(expression)                       private memory per work-item: arrays that the kernel declares
  *   TILE_TOKENS(expression)                         most queries of one sequence that one item covers
  *   TILE_HEADS(expression)                          query heads that one item covers: 1 or GROUP_SIZE
+ *   SPLITS(expression)                              1: takes items of split sequences (writes partial results), 0: does not
  *   GROUPS_PER_UNIT(expression)                     work-groups of the fixed grid per compute unit
  *   FEATURES(expression)                            enum device_feature bits that it needs
  *
- * Facts: HEAD_DIM_QK HEAD_DIM_VO GROUP_SIZE CAUSAL HAS_CACHE HAS_NEW Q_TYPE KV_TYPE O_TYPE PRECISION SUB_GROUP_SIZE.
+ * Facts: HEAD_DIM_QK HEAD_DIM_VO GROUP_SIZE CAUSAL HAS_CACHE HAS_NEW PAGED Q_TYPE KV_TYPE O_TYPE PRECISION SUB_GROUP_SIZE
+ * HALF_LOAD.
  * A new family is NAME.cl, NAME.def and one line in kernels/families.def: FAMILY(name, "one-line doc").
  */
 #ifndef ATTUNE_FAMILY_H
@@ -30,18 +32,26 @@
 #define FAMILY_MAX_PARAMS 16
 #define FAMILY_MAX_VALUES 24
 
-/* Optional device features, each shown to work by a probe. None is needed by a portable kernel. */
+/* Optional device features, each shown to work, and to be right, by a probe. None is needed by a portable kernel. */
 enum device_feature {
-    FEATURE_NONE = 0
+    FEATURE_FP16 = 1,      /* cl_khr_fp16 arithmetic */
+    FEATURE_SUB_GROUPS = 2, /* cl_khr_subgroups with shuffles */
+    FEATURE_DOT8 = 4,      /* cl_khr_integer_dot_product, 4 x 8 bit */
+    FEATURE_BF16_DOT = 8,  /* vdpbf16ps on 512-bit vectors, by inline assembly */
+    FEATURE_F16C = 16      /* vcvtph2ps on 512-bit vectors, by inline assembly */
 };
+
+/* How kernels widen fp16; the best that a probe found right. Integer arithmetic works everywhere. */
+enum half_load { HALF_LOAD_INTEGER = 0, HALF_LOAD_VLOAD = 1, HALF_LOAD_F16C = 2 };
 
 /* Facts of a descriptor and device that kernels are compiled for. */
 struct kernel_facts {
     int32_t head_dim_qk, head_dim_vo, group_size;
-    int32_t causal, has_cache, has_new;
+    int32_t causal, has_cache, has_new, paged;
     int32_t q_type, kv_type, o_type; /* attune_dtype */
     int32_t precision;               /* attune_precision */
     int32_t sub_group_size;
+    int32_t half_load; /* enum half_load */
 };
 
 struct kernel_resources {
@@ -49,6 +59,7 @@ struct kernel_resources {
     int64_t local_bytes;
     int64_t private_bytes;
     int32_t tile_tokens, tile_heads;
+    int32_t splits;
     int32_t groups_per_unit;
     uint32_t features;
 };

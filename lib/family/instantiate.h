@@ -27,11 +27,13 @@
     FAMILY_FACT(CAUSAL, causal)           \
     FAMILY_FACT(HAS_CACHE, has_cache)     \
     FAMILY_FACT(HAS_NEW, has_new)         \
+    FAMILY_FACT(PAGED, paged)             \
     FAMILY_FACT(Q_TYPE, q_type)           \
     FAMILY_FACT(KV_TYPE, kv_type)         \
     FAMILY_FACT(O_TYPE, o_type)           \
     FAMILY_FACT(PRECISION, precision)     \
-    FAMILY_FACT(SUB_GROUP_SIZE, sub_group_size)
+    FAMILY_FACT(SUB_GROUP_SIZE, sub_group_size) \
+    FAMILY_FACT(HALF_LOAD, half_load)
 
 #define FAMILY_VARIABLE(name)     \
     const int32_t name = *next++; \
@@ -59,6 +61,7 @@ static inline int64_t family_max(int64_t a, int64_t b)
 #define PRIVATE_BYTES(expression)
 #define TILE_TOKENS(expression)
 #define TILE_HEADS(expression)
+#define SPLITS(expression)
 #define GROUPS_PER_UNIT(expression)
 #define FEATURES(expression)
 #define PARAM(name, default, doc, ...) \
@@ -91,6 +94,7 @@ static bool FAMILY_PASTE(FAMILY_ID, _valid)(const struct kernel_facts *facts, co
 #undef PRIVATE_BYTES
 #undef TILE_TOKENS
 #undef TILE_HEADS
+#undef SPLITS
 #undef GROUPS_PER_UNIT
 #undef FEATURES
 
@@ -100,6 +104,7 @@ static bool FAMILY_PASTE(FAMILY_ID, _valid)(const struct kernel_facts *facts, co
 #define PRIVATE_BYTES(expression) out->private_bytes = (expression);
 #define TILE_TOKENS(expression) out->tile_tokens = (int32_t)(expression);
 #define TILE_HEADS(expression) out->tile_heads = (int32_t)(expression);
+#define SPLITS(expression) out->splits = (int32_t)(expression);
 #define GROUPS_PER_UNIT(expression) out->groups_per_unit = (int32_t)(expression);
 #define FEATURES(expression) out->features = (expression);
 static void FAMILY_PASTE(FAMILY_ID, _resources)(const struct kernel_facts *facts, const int32_t *next,
@@ -130,6 +135,7 @@ const struct family FAMILY_PASTE(FAMILY_ID, _family) = {
 #undef PRIVATE_BYTES
 #undef TILE_TOKENS
 #undef TILE_HEADS
+#undef SPLITS
 #undef GROUPS_PER_UNIT
 #undef FEATURES
 #undef MIN

@@ -14,7 +14,8 @@
 /* Host tensors of one batch, as stored (already rounded to their types, here widened to float). All strides in elements; the
  * dim's stride is 1. Keys of sequence b have positions 0 .. kv_len[b]-1: the first kv_len - new_len are gathered from
  * the cache through kv_indices[kv_indptr[b] + j], the rest are rows new_start(b) + ... of k and v, where new_start is the sum
- * of new_len before b. PREFILL: new_len = kv_len. EXTEND: new_len = q_len. DECODE: new_len = 0.
+ * of new_len before b. PREFILL: new_len = kv_len. EXTEND: new_len = q_len. DECODE: new_len = 0, or kv_len where
+ * kv_indptr is NULL: all keys are contiguous then.
  * Query rows of sequence b start at the sum of q_len before b. */
 struct oracle_input {
     const attune_attention_desc *desc;

@@ -51,7 +51,7 @@ static int64_t new_keys(const struct oracle_input *input, int32_t b)
     case ATTUNE_EXTEND:
         return input->q_len[b];
     case ATTUNE_DECODE:
-        break;
+        return input->kv_indptr ? 0 : input->kv_len[b];
     }
     return 0;
 }

@@ -6,7 +6,7 @@
 
 struct kernel_facts target_facts(const struct attune_target *target, const attune_problem *problem)
 {
-    return problem_facts(&problem->desc, backend_sub_group_size(&target->choice));
+    return problem_facts(&problem->desc, problem->page_size, &target->choice);
 }
 
 attune_status target_key(struct attune_target *target, const attune_problem *problem, struct cache_key *key)

@@ -163,8 +163,8 @@ static void load_key(struct attention *a, const struct item *item, bool value, i
     if (position < cache_len) {
         int32_t start = load_int(a, ARG_KV_INDPTR, args->kv_indptr_offset + item->seq);
         int64_t slot = load_int(a, ARG_KV_INDICES, args->kv_indices_offset + start + position);
-        first = value ? args->v_cache_offset + slot * args->v_cache_stride_token + kv_head * args->v_cache_stride_head
-                      : args->k_cache_offset + slot * args->k_cache_stride_token + kv_head * args->k_cache_stride_head;
+        first = value ? args->v_cache_offset + slot * args->v_cache_stride_page + kv_head * args->v_cache_stride_head
+                      : args->k_cache_offset + slot * args->k_cache_stride_page + kv_head * args->k_cache_stride_head;
         load_row(a, value ? ARG_V_CACHE : ARG_K_CACHE, first, dim, a->row);
         return;
     }

@@ -124,13 +124,14 @@ static void layouts(void **state)
     LAYOUT_REFUSED(head_dim_qk, -1, ATTUNE_ERROR_INVALID_SIZE, "head_dim_qk");
     LAYOUT_REFUSED(dtype, (attune_dtype)0, ATTUNE_ERROR_DTYPE, "dtype");
     LAYOUT_REFUSED(order, (attune_kv_order)0, ATTUNE_ERROR_ENUM, "order");
-    LAYOUT_REFUSED(page_size, 16, ATTUNE_ERROR_UNSUPPORTED, "page_size");
+    LAYOUT_REFUSED(page_size, 16, ATTUNE_ERROR_INVALID_SIZE, "page_size");
+    LAYOUT_REFUSED(page_size, 0, ATTUNE_ERROR_INVALID_SIZE, "page_size");
     LAYOUT_REFUSED(order, ATTUNE_KV_STRIDED, ATTUNE_ERROR_STRIDE, "k strides"); /* zero strides overlap */
     bad = good;
     bad.order = ATTUNE_KV_STRIDED;
-    bad.k_stride_token = INT64_MAX / 2;
+    bad.k_stride_page = INT64_MAX / 2;
     bad.k_stride_head = 64;
-    bad.v_stride_token = 128;
+    bad.v_stride_page = 128;
     bad.v_stride_head = 64;
     REFUSED(LAYOUT(), ATTUNE_ERROR_STRIDE, "k strides");
 #undef LAYOUT
@@ -140,9 +141,9 @@ static void schedules(void **state)
 {
     (void)state;
     attune_schedule *schedule;
-    attune_schedule_options options = {sizeof options, 0, 1};
+    attune_schedule_options options = {.size = sizeof options, .max_q_tokens = 1};
     REFUSED(attune_schedule_create(run.plan, &options, &schedule), ATTUNE_ERROR_INVALID_SIZE, "max_batch");
-    options = (attune_schedule_options){sizeof options, 1 << 20, INT32_MAX};
+    options = (attune_schedule_options){.size = sizeof options, .max_batch = 1 << 20, .max_q_tokens = INT32_MAX};
     REFUSED(attune_schedule_create(run.plan, &options, &schedule), ATTUNE_ERROR_OVERFLOW, "max_q_tokens");
     REFUSED(attune_schedule_create(NULL, &options, &schedule), ATTUNE_ERROR_NULL_ARGUMENT, "plan");
     int32_t q[] = {1, 1, 1}, kv[] = {4, 4, 4};

@@ -23,7 +23,7 @@ static attune_status make_objects(struct check_run *run, const attune_plan_optio
                                   const struct workload_options *options)
 {
     const attune_problem *problem = run->problem;
-    attune_schedule_options limits = {sizeof limits, problem->batch, 1};
+    attune_schedule_options limits = {.size = sizeof limits, .max_batch = problem->batch, .max_q_tokens = 1};
     for (int32_t i = 0; i < problem->batch; i++)
         limits.max_q_tokens += problem->q_len[i];
     cl_int code;

@@ -28,7 +28,8 @@ static bool write_source(const struct family *family, const char *path)
 
 int main(int argc, char **argv)
 {
-    const struct kernel_facts facts[] = {{128, 128, 4, 1, 1, 1, 1, 1, 1, 1, 32}, {64, 64, 1, 0, 0, 1, 1, 1, 1, 1, 1}};
+    const struct kernel_facts facts[] = {{128, 128, 4, 1, 1, 1, 0, 1, 1, 1, 1, 32, 0},
+                                          {64, 64, 1, 0, 0, 1, 0, 1, 1, 1, 1, 1, 0}};
     struct rng rng;
     rng_seed(&rng, 7);
     if (argc != 2)

@@ -49,7 +49,7 @@ static bool valid_here(const char *problem_text, const struct kernel_config *con
     attune_problem *problem;
     char why[160];
     assert_int_equal(attune_problem_parse(problem_text, &problem), ATTUNE_OK);
-    struct kernel_facts facts = problem_facts(&problem->desc, backend_sub_group_size(&context->choice));
+    struct kernel_facts facts = problem_facts(&problem->desc, problem->page_size, &context->choice);
     bool valid = backend_config_valid(&context->choice.limits, &facts, config, why, sizeof why);
     attune_problem_destroy(&problem);
     return valid;

@@ -95,7 +95,17 @@ static void limits_hold_jointly(void **state)
 {
     (void)state;
     struct device_limits limits = {1024, 32, 256 << 10, 1024, 256 << 10};
-    struct kernel_facts facts = {128, 128, 4, 1, 1, 1, 1, 1, 1, 1, 32};
+    struct kernel_facts facts = {.head_dim_qk = 128,
+                                 .head_dim_vo = 128,
+                                 .group_size = 4,
+                                 .causal = 1,
+                                 .has_cache = 1,
+                                 .has_new = 1,
+                                 .q_type = 1,
+                                 .kv_type = 1,
+                                 .o_type = 1,
+                                 .precision = 1,
+                                 .sub_group_size = 32};
     struct kernel_config config;
     char why[160];
     assert_int_equal(kernel_config_parse("vector_tile", &config), ATTUNE_OK); /* one work-item, kilobytes private */

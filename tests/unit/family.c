@@ -12,8 +12,8 @@
 #include "base/base.h"
 #include "family/family.h"
 
-static const struct kernel_facts facts_128 = {128,         128,           4, 1, 1, 1, ATTUNE_FP32, ATTUNE_FP32,
-                                              ATTUNE_FP32, ATTUNE_STRICT, 1};
+static const struct kernel_facts facts_128 = {128,         128,         4,           1,           1, 1, 0,
+                                              ATTUNE_FP32, ATTUNE_FP32, ATTUNE_FP32, ATTUNE_STRICT, 1, 0};
 
 static bool has_value(const struct family_param *param, int32_t value)
 {
@@ -112,7 +112,7 @@ static void options_name_every_fact_and_parameter(void **state)
     assert_true(kernel_options_format(&facts_128, &config, text, sizeof text));
     assert_string_equal(
         text, "-cl-mad-enable -cl-no-signed-zeros -DHEAD_DIM_QK=128 -DHEAD_DIM_VO=128 -DGROUP_SIZE=4 -DCAUSAL=1"
-              " -DHAS_CACHE=1 -DHAS_NEW=1 -DQ_TYPE=1 -DKV_TYPE=1 -DO_TYPE=1 -DPRECISION=1 -DSUB_GROUP_SIZE=1"
+              " -DHAS_CACHE=1 -DHAS_NEW=1 -DPAGED=0 -DQ_TYPE=1 -DKV_TYPE=1 -DO_TYPE=1 -DPRECISION=1 -DSUB_GROUP_SIZE=1 -DHALF_LOAD=0"
               " -DWG_SIZE=32 -DDIM_BLOCK=128");
     size_t length = strlen(text);
     assert_true(kernel_options_format(&facts_128, &config, text, length + 1));

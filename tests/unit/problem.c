@@ -71,10 +71,14 @@ static void suites_parse(void **state)
         const char *suite;
         size_t rows;
         const char *supported; /* names of the rows that this version can run */
-    } suites[] = {{"extend", 8, "E1 "}, {"decode", 8, ""}, {"prefill", 15, "P1 P2 P3 "}};
+    } suites[] = {{"extend", 8, "E1 E2 E3 E4 "},
+                  {"decode", 8, "D1 D3 D4 D7 D8 "},
+                  {"prefill", 15,
+                   "P1 P2 P3 P1:q=fp16,kv=fp16,o=fp16 P2:q=fp16,kv=fp16,o=fp16 P3:q=fp16,kv=fp16,o=fp16 "
+                   "P1:q=bf16,kv=bf16,prec=fast P2:q=bf16,kv=bf16,prec=fast P3:q=bf16,kv=bf16,prec=fast "}};
     for (size_t s = 0; s < 3; s++) {
         size_t rows = 0;
-        char supported[64] = "";
+        char supported[512] = "";
         for (const char *name; (name = attune_suite_workload(suites[s].suite, rows)); rows++) {
             attune_problem *problem = parse(name);
             assert_string_equal(attune_problem_name(problem), name);
@@ -109,9 +113,8 @@ static void missing_features_are_named(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"D1", "decode"},
+        {"D2", "16 tokens"},
         {"D6", "int8 KV cache"},
-        {"E2", "bf16"},
         {"E6", "sinks"},
         {"E7", "tree mask"},
         {"E8", "MLA"},
@@ -296,7 +299,8 @@ static void buckets(void **state)
     assert_int_equal(bucket.q_class, 2);    /* mean 16.5 */
     assert_int_equal(bucket.log2_kv, 7);    /* mean 166.5 */
     assert_int_equal(bucket.log2_heads, 3); /* 4 x 2 */
-    struct kernel_facts facts = problem_facts(&problem->desc, 32);
+    const struct backend_choice choice = {.limits.work_group_multiple = 32};
+    struct kernel_facts facts = problem_facts(&problem->desc, problem->page_size, &choice);
     assert_true(facts.has_cache && facts.has_new && facts.causal && facts.group_size == 2 && facts.head_dim_vo == 8);
     attune_problem_destroy(&problem);
     const int32_t zero = 0, one = 1;

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/program.h"
+
+#define SOURCE_MAX (1 << 20)
+
+struct input {
+    char *loaded; /* from ATTUNE_KERNEL_DIR: owned; else NULL */
+    const char *source;
+    char *options; /* owned */
+};
+
+static attune_status read_source(const char *path, char **out)
+{
+    FILE *file = fopen(path, "re");
+    char *text = file ? calloc(1, SOURCE_MAX) : NULL;
+    if (!text) {
+        if (file)
+            fclose(file);
+        return set_error(ATTUNE_ERROR_IO, "kernel source %s cannot be read", path);
+    }
+    size_t size = fread(text, 1, SOURCE_MAX, file);
+    fclose(file);
+    if (size == 0 || size == SOURCE_MAX) {
+        free(text);
+        return set_error(ATTUNE_ERROR_IO, "kernel source %s is empty or over %d bytes", path, SOURCE_MAX - 1);
+    }
+    *out = text;
+    return ATTUNE_OK;
+}
+
+/* The embedded source, or the file of the same name in ATTUNE_KERNEL_DIR, for work on kernels. */
+static attune_status prepare(const struct program_source *source, struct input *in)
+{
+    const char *dir = env_get("ATTUNE_KERNEL_DIR");
+    struct strbuf text = {0};
+    if (dir)
+        strbuf_printf(&text, "-I %s ", dir);
+    strbuf_printf(&text, "%s", source->options);
+    *in = (struct input){NULL, source->source, text.text};
+    if (!text.text)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for the compiler's options");
+    if (!dir)
+        return ATTUNE_OK;
+    struct strbuf path = {0};
+    strbuf_printf(&path, "%s/%s.cl", dir, source->name);
+    attune_status status = read_source(path.text ? path.text : "", &in->loaded);
+    in->source = in->loaded;
+    strbuf_free(&path);
+    return status;
+}
+
+/* Everything that goes into a build. */
+static void binary_key(const attune_context *context, const struct input *in, char hex[HASH_HEX_SIZE])
+{
+    const struct cl_device *device = &context->choice.device;
+    struct strbuf text = {0};
+    strbuf_printf(&text, "%s|%s|%s|%s|%s|%s|%s|", device->name, device->vendor, device->version, device->driver,
+                  device->platform_version, device->cpu_model, in->options);
+    strbuf_append(&text, in->source, strlen(in->source));
+    hash_hex(text.text ? text.text : "", text.length, hex);
+    strbuf_free(&text);
+}
+
+static bool from_cache(attune_context *context, const struct input *in, const char *key, cl_program *out)
+{
+    void *data;
+    size_t size;
+    if (!cache_binary_load(context->cache, key, &data, &size))
+        return false;
+    bool taken =
+        cl_program_from_binary(context->cl, context_device(context), data, size, in->options, out);
+    free(data);
+    return taken;
+}
+
+static void to_cache(attune_context *context, const char *key, cl_program program)
+{
+    void *data;
+    size_t size;
+    if (!cl_program_binary(program, &data, &size))
+        return;
+    if (cache_binary_store(context->cache, key, data, size) != ATTUNE_OK)
+        log_message(&context->logger, ATTUNE_LOG_WARNING, "a compiled kernel is not cached: %s", attune_last_error());
+    free(data);
+}
+
+attune_status program_build(attune_context *context, const struct program_source *source, program_warm warm, void *priv,
+                            cl_program *out)
+{
+    struct input in;
+    char key[HASH_HEX_SIZE];
+    *out = NULL;
+    attune_status status = prepare(source, &in);
+    if (status == ATTUNE_OK) {
+        binary_key(context, &in, key);
+        if (from_cache(context, &in, key, out) && warm(priv, *out) != ATTUNE_OK) {
+            clReleaseProgram(*out);
+            *out = NULL;
+        }
+        if (!*out) {
+            status = cl_program_from_source(context->cl, context_device(context), in.source, in.options, out);
+            if (status == ATTUNE_OK && (status = warm(priv, *out)) == ATTUNE_OK && source->keep)
+                to_cache(context, key, *out);
+        }
+    }
+    if (status != ATTUNE_OK && *out) {
+        clReleaseProgram(*out);
+        *out = NULL;
+    }
+    free(in.loaded);
+    free(in.options);
+    return status;
+}
+
+attune_status program_run_once(attune_context *context, cl_kernel kernel, size_t global, size_t local)
+{
+    cl_int code;
+    cl_command_queue queue = clCreateCommandQueue(context->cl, context_device(context), 0, &code);
+    if (code != CL_SUCCESS)
+        return cl_error(code, "clCreateCommandQueue");
+    if ((code = clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &global, &local, 0, NULL, NULL)) == CL_SUCCESS)
+        code = clFinish(queue);
+    clReleaseCommandQueue(queue);
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "a kernel's first run, on nothing");
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Programs of a context: from the embedded source or the cache of binaries. */
+#ifndef ATTUNE_BUILD_H
+#define ATTUNE_BUILD_H
+
+#include "context.h"
+
+struct program_source {
+    const char *name;   /* of the .cl file, for ATTUNE_KERNEL_DIR */
+    const char *source; /* embedded */
+    const char *options;
+    bool keep; /* store the binary; taking one costs a compile of its own */
+};
+
+/* Runs each kernel of the program once, on nothing, with the work-group sizes and grids that it will run with: pocl compiles
+ * when a command first executes, and a binary is complete only after that. */
+typedef attune_status (*program_warm)(void *priv, cl_program program);
+
+/* Takes the program from the cache or builds it, and warms it. Blocks. Errors: BUILD, OPENCL, IO (ATTUNE_KERNEL_DIR). */
+attune_status program_build(attune_context *context, const struct program_source *source, program_warm warm, void *priv,
+                            cl_program *out);
+
+/* For warming: runs kernel once on a queue of its own and waits. Its arguments are set. */
+attune_status program_run_once(attune_context *context, cl_kernel kernel, size_t global, size_t local);
+
+#endif
