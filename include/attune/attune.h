@@ -424,7 +424,8 @@ typedef struct attune_tensor {
 /* Tensors of one run. Which are needed depends on the descriptor's operation; others stay ATTUNE_MEMORY_NONE. Nq = sum of
  * q_len, Nkv = rows of the contiguous K and V: sum of kv_len (PREFILL, DECODE without a layout) or Nq (EXTEND).
  * The page table comes as CSR (kv_indptr and kv_indices) or as a 2-D block table, whichever is given; each sequence has
- * ceil(cached keys / page_size) entries, in order of position. Indices are int32. */
+ * ceil(cached keys / page_size) entries, in order of position. Indices are int32, one after the other; tables of int64 cannot be
+ * said and must be converted. Their values are not looked at, but by a plan with validate set. */
 typedef struct attune_attention_args {
     size_t size;
     attune_tensor q;          /* [Nq, num_q_heads, head_dim_qk] q_dtype */
@@ -438,8 +439,9 @@ typedef struct attune_attention_args {
     attune_tensor kv_indices; /* CSR: int32 pages (slots) of the cached keys */
     attune_tensor block_table; /* instead of both: int32 [batch, stride_token], pages (slots) of each sequence from its start;
                                 * stride_token is required */
-    attune_tensor last_page_len; /* optional, CSR: int32 [batch], keys in each sequence's last page, 1 to page_size. Lengths come
-                                  * from the schedule: a plan with validate set compares the two, others ignore it */
+    attune_tensor last_page_len; /* optional, CSR: int32 [batch], keys in each sequence's last page, 1 to page_size; any value where
+                                  * it has no page. Lengths come from the schedule: a plan with validate set compares the two,
+                                  * others ignore it */
     attune_tensor workspace;  /* attune_plan_workspace_size bytes, where that is not 0 */
 } attune_attention_args;
 
@@ -461,7 +463,8 @@ ATTUNE_API void attune_launcher_destroy(attune_launcher **launcher);
 /* Enqueues the attention of one step on queue behind the wait list; event (may be NULL, released by the caller) completes
  * with it. schedule must have been updated before. Does not block, allocate, compile or take a contended lock.
  * Every argument is checked before anything is enqueued.
- * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated), MISSING_TENSOR,
+ * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated; two page tables; strides of a cache
+ * that are not its layout's), INVALID_SIZE (a sequence with more cached keys than the layout has slots), MISSING_TENSOR,
  * BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW, WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST;
  * of a plan with validate set, which blocks, PAGE_TABLE. */
 ATTUNE_API attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
