@@ -108,8 +108,13 @@ static void write_hanging_kernel(const struct fixture *f, char *folder, size_t s
     char path[600];
     snprintf(folder, size, "%s/kernels", f->root);
     assert_int_equal(mkdir(folder, 0700), 0);
-    snprintf(path, sizeof path, "%s/plain_row.cl", folder);
+    snprintf(path, sizeof path, "%s/merge.cl", folder);
     FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "#include \"%s/merge.cl\"\n", getenv("ATTUNE_TEST_KERNELS"));
+    fclose(file);
+    snprintf(path, sizeof path, "%s/plain_row.cl", folder);
+    file = fopen(path, "w");
     assert_non_null(file);
     fprintf(
         file,
