@@ -16,7 +16,6 @@ struct check_run {
     attune_plan *plan;
     attune_schedule *schedule;
     attune_launcher *launcher;
-    size_t workspace_bytes; /* 0 where no run needs any; the buffer is device.args.workspace's, with guards around */
     cl_command_queue queue; /* in order */
     float *o, *lse;         /* packed result of check_run_read */
     double *ref_o, *ref_lse;

@@ -105,19 +105,15 @@ static attune_attention_args view_of(const struct check_run *run, int32_t b)
     return args;
 }
 
-/* Replaces the run's schedule by one whose splits do not depend on the batch. */
+/* Splits that do not depend on the batch. */
 static void make_invariant(struct check_run *run)
 {
-    const attune_problem *p = run->problem;
-    attune_schedule_options options = ATTUNE_SCHEDULE_OPTIONS_INIT;
-    options.max_batch = p->batch;
-    for (int32_t b = 0; b < p->batch; b++) {
-        options.max_q_tokens += p->q_len[b];
-        options.max_kv_len = p->kv_len[b] > options.max_kv_len ? p->kv_len[b] : options.max_kv_len;
-    }
+    attune_schedule_options options = check_limits(run->problem);
+    for (int32_t b = 0; b < run->problem->batch; b++)
+        if (run->problem->kv_len[b] > options.max_kv_len)
+            options.max_kv_len = run->problem->kv_len[b];
     options.batch_invariant = SPLIT_KEYS;
-    attune_schedule_destroy(&run->schedule);
-    expect_ok(attune_schedule_create(run->plan, &options, &run->schedule), p->text);
+    expect_ok(check_run_reschedule(run, &options), run->problem->text);
 }
 
 /* Every sequence by itself, into its rows of the batch's outputs. */
