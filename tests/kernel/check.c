@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "select.h"
 
 attune_context *check_context(const char *backend)
 {
@@ -44,6 +45,32 @@ bool check_draw_config(attune_context *context, struct rng *rng, int family, con
             return true;
     }
     return false;
+}
+
+attune_status check_store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket,
+                                const char *layout, const char *config)
+{
+    struct cache_entry entry;
+    memset(&entry, 0, sizeof entry);
+    select_device_key(&where->choice, &entry.key);
+    select_problem_key(&problem->desc, layout, bucket, &entry.key);
+    attune_status status = kernel_config_parse(config, &entry.config);
+    if (status != ATTUNE_OK)
+        return status;
+    const struct family *family = family_at(entry.config.family);
+    snprintf(entry.family_hash, sizeof entry.family_hash, "%s", family->source_hash);
+    snprintf(entry.space_hash, sizeof entry.space_hash, "%s", family->space_hash);
+    snprintf(entry.workload, sizeof entry.workload, "%s", problem->text);
+    entry.q_len = entry.kv_len = entry.batch = 1;
+    entry.time_ms = entry.default_ms = entry.gain = entry.gain_low = entry.gain_high = 1;
+    entry.samples = 1;
+    snprintf(entry.tool_version, sizeof entry.tool_version, "0");
+    entry.receipt.valid = 1;
+    memcpy(entry.receipt.device_name, entry.key.device_name, sizeof entry.receipt.device_name);
+    memcpy(entry.receipt.driver, entry.key.driver, sizeof entry.receipt.driver);
+    memcpy(entry.receipt.family_hash, entry.family_hash, sizeof entry.receipt.family_hash);
+    snprintf(entry.receipt.checks, sizeof entry.receipt.checks, "test");
+    return cache_store(where->cache, &entry, NULL, 0);
 }
 
 attune_schedule_options check_limits(const attune_problem *problem)

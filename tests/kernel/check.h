@@ -35,6 +35,11 @@ void check_run_destroy(struct check_run *run);
 /* Options of a schedule that the problem fits into, split by load. */
 attune_schedule_options check_limits(const attune_problem *problem);
 
+/* Puts a verified entry into the context's cache: config answers for the problem's descriptor on a layout and a bucket.
+ */
+attune_status check_store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket,
+                                const char *layout, const char *config);
+
 /* Runs problem with config on context and compares with the oracle under the descriptor's contract. Returns NULL, or
  * what is wrong (static buffer), the problem's text, seed and configuration included. */
 const char *check_problem(attune_context *context, const char *problem, const char *config,

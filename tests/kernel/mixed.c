@@ -132,20 +132,18 @@ static void run_one_by_one(struct check_run *run, uint64_t poison)
     }
 }
 
-static void whole_against_alone(const char *fields, const char *config, bool invariant)
+static void whole_against_alone(const char *fields, const attune_plan_options *plan_options, bool invariant)
 {
     static char text[PROBLEM_TEXT_MAX];
     int32_t fresh[BATCH], cached[BATCH];
     struct rng rng;
     struct check_run run;
-    attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
     struct workload_options options = WORKLOAD_OPTIONS_INIT;
     options.seed = seed;
-    plan_options.force_config = config;
     rng_seed(&rng, seed);
     draw_lengths(&rng, fresh, cached);
     problem_text(fields, fresh, cached, text, sizeof text);
-    expect_ok(check_run_create(context, text, &plan_options, &options, &run), text);
+    expect_ok(check_run_create(context, text, plan_options, &options, &run), text);
     if (invariant)
         make_invariant(&run);
     size_t rows = (size_t)run.workload.q_tokens * (size_t)run.problem->desc.num_q_heads;
@@ -187,9 +185,34 @@ static void decode_in_one_call(void **state)
 static void plain_rows_in_one_call(void **state)
 {
     (void)state;
-    whole_against_alone(decode, "plain_row:WG_SIZE=32", false);
-    whole_against_alone(decode, "plain_row:WG_SIZE=32", true);
-    whole_against_alone("decode:hq=2,hkv=2,d=64,page=0", "plain_row:WG_SIZE=32", true);
+    attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
+    options.force_config = "plain_row:WG_SIZE=32";
+    whole_against_alone(decode, &options, false);
+    whole_against_alone(decode, &options, true);
+    whole_against_alone("decode:hq=2,hkv=2,d=64,page=0", &options, true);
+}
+
+/* A plan with one configuration for single tokens and one for chunks. */
+static void two_configurations_in_one_call(void **state)
+{
+    (void)state;
+    static const char *const configs[] = {"plain_row:WG_SIZE=32", "plain_row:WG_SIZE=64,DIM_BLOCK=32"};
+    static const attune_shape shapes[] = {{BATCH, 1, 300}, {BATCH, 100, 400}};
+    attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
+    attune_problem *problem;
+    expect_ok(attune_problem_parse("extend:hq=4,hkv=2,d=64,page=16,new=1", &problem), extend);
+    for (int i = 0; i < 2; i++)
+        expect_ok(
+            check_store_entry(context, problem,
+                              shape_bucket_uniform(&problem->desc, shapes[i].batch, shapes[i].q_len, shapes[i].kv_len),
+                              "pages16,nhd,fp32", configs[i]),
+            extend);
+    attune_problem_destroy(&problem);
+    options.policy = ATTUNE_CACHED_ONLY;
+    options.shapes = shapes;
+    options.num_shapes = 2;
+    whole_against_alone(extend, &options, false);
+    whole_against_alone(extend, &options, true);
 }
 
 int main(void)
@@ -198,6 +221,7 @@ int main(void)
         cmocka_unit_test(extend_in_one_call),
         cmocka_unit_test(decode_in_one_call),
         cmocka_unit_test(plain_rows_in_one_call),
+        cmocka_unit_test(two_configurations_in_one_call),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

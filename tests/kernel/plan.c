@@ -159,30 +159,6 @@ static void two_threads_share_a_plan(void **state)
 
 /* ---- several configurations in one plan */
 
-static void store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket,
-                        const char *layout, const char *config)
-{
-    struct cache_entry entry;
-    memset(&entry, 0, sizeof entry);
-    select_device_key(&where->choice, &entry.key);
-    select_problem_key(&problem->desc, layout, bucket, &entry.key);
-    OK(kernel_config_parse(config, &entry.config));
-    const struct family *family = family_at(entry.config.family);
-    snprintf(entry.family_hash, sizeof entry.family_hash, "%s", family->source_hash);
-    snprintf(entry.space_hash, sizeof entry.space_hash, "%s", family->space_hash);
-    snprintf(entry.workload, sizeof entry.workload, "%s", mixed);
-    entry.q_len = entry.kv_len = entry.batch = 1;
-    entry.time_ms = entry.default_ms = entry.gain = entry.gain_low = entry.gain_high = 1;
-    entry.samples = 1;
-    snprintf(entry.tool_version, sizeof entry.tool_version, "0");
-    entry.receipt.valid = 1;
-    memcpy(entry.receipt.device_name, entry.key.device_name, sizeof entry.receipt.device_name);
-    memcpy(entry.receipt.driver, entry.key.driver, sizeof entry.receipt.driver);
-    memcpy(entry.receipt.family_hash, entry.family_hash, sizeof entry.receipt.family_hash);
-    snprintf(entry.receipt.checks, sizeof entry.receipt.checks, "test");
-    OK(cache_store(where->cache, &entry, NULL, 0));
-}
-
 static void one_batch_is_split_over_configurations(void **state)
 {
     (void)state;
@@ -194,8 +170,9 @@ static void one_batch_is_split_over_configurations(void **state)
     attune_shape shapes[2];
     for (int i = 0; i < 2; i++) {
         shapes[i] = (attune_shape){problem->batch, lengths[i][0], lengths[i][1]};
-        store_entry(own, problem, shape_bucket_uniform(&problem->desc, problem->batch, lengths[i][0], lengths[i][1]),
-                    "slots,nhd,fp32", configs[i]);
+        OK(check_store_entry(own, problem,
+                             shape_bucket_uniform(&problem->desc, problem->batch, lengths[i][0], lengths[i][1]),
+                             "slots,nhd,fp32", configs[i]));
     }
     attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
     plan_options.policy = ATTUNE_CACHED_ONLY;
