@@ -6,6 +6,7 @@
 
 #include "cl/program.h"
 #include "desc.h"
+#include "select.h"
 
 static const attune_context_options default_options = ATTUNE_CONTEXT_OPTIONS_INIT;
 
@@ -30,6 +31,7 @@ static attune_status context_new(const attune_context_options *options, const st
         free(context);
         return status;
     }
+    select_probe(context->cache, &context->choice);
     *out = context;
     return ATTUNE_OK;
 }

@@ -61,6 +61,9 @@ static bool set_folders(struct cache *cache, const struct cache_paths *paths)
         if (!cache->entries[level])
             return false;
     }
+    for (int level = CACHE_USER; level <= CACHE_SITE; level++)
+        if (cache->entries[level] && !(cache->probes[level] = join(folders[level], "probes")))
+            return false;
     if (cache->entries[CACHE_USER])
         cache->binaries = join(paths->user, "binaries");
     return !cache->entries[CACHE_USER] || cache->binaries;
@@ -90,8 +93,10 @@ void cache_close(struct cache **cache)
 {
     if (!cache || !*cache)
         return;
-    for (int level = 0; level < CACHE_LEVELS; level++)
+    for (int level = 0; level < CACHE_LEVELS; level++) {
         free((*cache)->entries[level]);
+        free((*cache)->probes[level]);
+    }
     free((*cache)->binaries);
     free((*cache)->memory);
     free((*cache)->logged);

@@ -5,13 +5,12 @@
  */
 #include "cache/entry.h"
 #include "cache/fields.h"
+#include "cache/sealed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DUMP_FLAGS (JSON_SORT_KEYS | JSON_INDENT(1))
 
 /* Members of a struct field. */
 #define STRING(type, name) #name, FIELD_STRING, offsetof(struct type, name), sizeof((struct type *)0)->name, 0, 0
@@ -19,6 +18,8 @@
 #define DOUBLE(name) #name, FIELD_DOUBLE, offsetof(struct cache_entry, name), 0, 0, 0
 #define COUNT(x) (sizeof(x) / sizeof *(x))
 
+/* First those of the device. */
+#define NUM_DEVICE_FIELDS 8
 static const struct field key_fields[] = {
     {STRING(cache_key, device_name)},
     {STRING(cache_key, device_vendor)},
@@ -67,7 +68,7 @@ static const struct field entry_fields[] = {
     {STRING(cache_entry, journal)},
 };
 
-static const char *const entry_others[] = {"schema", "checksum", "key", "config", "receipt", NULL};
+static const char *const entry_others[] = {"schema", "key", "config", "receipt", NULL};
 static const char *const no_others[] = {NULL};
 
 /* ---- keys */
@@ -88,6 +89,18 @@ void cache_key_hash(const struct cache_key *key, char hex[HASH_HEX_SIZE])
             length += 1 + (size_t)snprintf(at, room, "%s=%" PRId64, field->name, field_integer(field, key));
     }
     hash_hex(text, length, hex);
+}
+
+const struct field *cache_key_device_fields(size_t *count)
+{
+    *count = NUM_DEVICE_FIELDS;
+    return key_fields;
+}
+
+void cache_key_device(const struct cache_key *key, struct cache_key *device)
+{
+    memset(device, 0, sizeof *device);
+    memcpy(device, key, offsetof(struct cache_key, operation));
 }
 
 bool cache_key_equal(const struct cache_key *a, const struct cache_key *b)
@@ -165,22 +178,11 @@ bool cache_entry_stale(const struct cache_entry *entry)
 
 /* ---- entries */
 
-/* Over all members but the checksum. False when out of memory. */
-static bool checksum(const json_t *entry, char hex[HASH_HEX_SIZE])
-{
-    char *text = json_dumps(entry, DUMP_FLAGS);
-    if (text)
-        hash_hex(text, strlen(text), hex);
-    free(text);
-    return text != NULL;
-}
-
 static attune_status fill(const struct cache_entry *entry, json_t *root)
 {
     json_t *key = json_object(), *config = json_object(), *receipt = json_object();
     /* Sets steal the references, even when they fail. */
-    bool set = !json_object_set_new(root, "schema", json_integer(CACHE_SCHEMA));
-    set = !json_object_set_new(root, "key", key) && set;
+    bool set = !json_object_set_new(root, "key", key);
     set = !json_object_set_new(root, "config", config) && set;
     set = !json_object_set_new(root, "receipt", receipt) && set;
     if (!set)
@@ -195,21 +197,6 @@ static attune_status fill(const struct cache_entry *entry, json_t *root)
     return status;
 }
 
-static attune_status dump(json_t *root, char **text)
-{
-    char hex[HASH_HEX_SIZE];
-    if (checksum(root, hex) && !json_object_set_new(root, "checksum", json_string(hex)))
-        *text = json_dumps(root, DUMP_FLAGS);
-    if (!*text)
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
-    size_t size = strlen(*text);
-    if (size <= CACHE_ENTRY_MAX)
-        return ATTUNE_OK;
-    free(*text);
-    *text = NULL;
-    return set_error(ATTUNE_ERROR_INVALID_SIZE, "cache entry has %zu bytes; the limit is %d", size, CACHE_ENTRY_MAX);
-}
-
 attune_status cache_entry_format(const struct cache_entry *entry, char **text)
 {
     *text = NULL;
@@ -218,7 +205,7 @@ attune_status cache_entry_format(const struct cache_entry *entry, char **text)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
     attune_status status = fill(entry, root);
     if (!status)
-        status = dump(root, text);
+        status = sealed_format(root, CACHE_SCHEMA, CACHE_ENTRY_MAX, text);
     json_decref(root);
     return status;
 }
@@ -228,21 +215,6 @@ char *cache_entry_to_json(const struct cache_entry *entry)
     char *text;
     cache_entry_format(entry, &text);
     return text;
-}
-
-static attune_status verify_checksum(json_t *root)
-{
-    const char *stored = json_string_value(json_object_get(root, "checksum"));
-    char given[HASH_HEX_SIZE], hex[HASH_HEX_SIZE];
-    if (!stored || strlen(stored) != HASH_HEX_SIZE - 1)
-        return field_error("", "checksum", "is not a string of 32 digits");
-    copy_string(given, sizeof given, stored);
-    json_object_del(root, "checksum");
-    if (!checksum(root, hex))
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
-    if (strcmp(given, hex))
-        return set_error(ATTUNE_ERROR_SYNTAX, "checksum is %s, but the content's is %s", given, hex);
-    return ATTUNE_OK;
 }
 
 /* The configuration last: what is wrong there may be the version's doing. */
@@ -265,20 +237,6 @@ static attune_status members_from_json(const json_t *root, struct cache_entry *o
     return status;
 }
 
-static attune_status root_from_json(json_t *root, struct cache_entry *out)
-{
-    const json_t *schema = json_object_get(root, "schema");
-    if (!json_is_integer(schema))
-        return field_error("", "schema", "is not an integer");
-    attune_status status = verify_checksum(root);
-    if (status)
-        return status;
-    if (json_integer_value(schema) != CACHE_SCHEMA)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "schema is %" JSON_INTEGER_FORMAT "; this version reads %d",
-                         json_integer_value(schema), CACHE_SCHEMA);
-    return members_from_json(root, out);
-}
-
 /* The text must be the one that is written for the entry: nothing in it is without a meaning that was checked. */
 static attune_status check_canonical(const struct cache_entry *entry, const char *text, size_t size)
 {
@@ -291,35 +249,13 @@ static attune_status check_canonical(const struct cache_entry *entry, const char
     return same ? ATTUNE_OK : set_error(ATTUNE_ERROR_SYNTAX, "not in the form in which entries are written");
 }
 
-/* Texts may quote the file, and end on terminals. */
-static attune_status quote_safely(attune_status status)
-{
-    struct strbuf text = {0};
-    strbuf_printf(&text, "%s", attune_last_error());
-    for (size_t i = 0; i < text.length; i++)
-        if ((unsigned char)text.text[i] < 0x20 || (unsigned char)text.text[i] > 0x7e)
-            text.text[i] = '?';
-    if (text.text)
-        set_error(status, "%s", text.text);
-    strbuf_free(&text);
-    return status;
-}
-
 attune_status cache_entry_from_json(const char *text, size_t size, struct cache_entry *out)
 {
-    if (size > CACHE_ENTRY_MAX)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "cache entry has %zu bytes; the limit is %d", size,
-                         CACHE_ENTRY_MAX);
-    json_error_t error;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    json_t *root;
     struct cache_entry entry = {0};
-    attune_status status;
-    if (json_is_object(root))
-        status = root_from_json(root, &entry);
-    else if (root)
-        status = set_error(ATTUNE_ERROR_SYNTAX, "not an object");
-    else
-        status = set_error(ATTUNE_ERROR_SYNTAX, "line %d: %s", error.line, error.text);
+    attune_status status = sealed_parse(text, size, CACHE_SCHEMA, CACHE_ENTRY_MAX, &root);
+    if (!status)
+        status = members_from_json(root, &entry);
     json_decref(root);
     if (!status)
         status = check_canonical(&entry, text, size);
