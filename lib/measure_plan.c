@@ -40,6 +40,13 @@ static attune_status tune(attune_context *context, const attune_problem *const *
     attune_status status = attune_target_create(&target, &where);
     if (status != ATTUNE_OK)
         return status;
+    /* The plan will run in this context, so nothing may be chosen that its kernels cannot use. */
+    const struct device_limits *limits = &context->choice.limits;
+    const struct probe_facts facts = {(int32_t)limits->features, limits->half_load, limits->max_work_group_size};
+    if ((status = target_apply_probe(target, &facts)) != ATTUNE_OK) {
+        attune_target_destroy(&target);
+        return status;
+    }
     attune_tune_options how = ATTUNE_TUNE_OPTIONS_INIT;
     how.policy = options->policy;
     how.budget_tests = options->budget_tests;
@@ -65,7 +72,8 @@ attune_status plan_measure(attune_context *context, const attune_attention_desc 
     const struct attune_problem like = {.page_size = layout ? layout->page_size : 0,
                                         .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
     attune_problem **problems = calloc(count, sizeof(attune_problem *));
-    attune_status status = problems ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", count);
+    attune_status status =
+        problems ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", count);
     for (size_t i = 0; status == ATTUNE_OK && i < count; i++)
         status = uniform_problem(desc, &like, &shapes[i], &problems[i]);
     if (status == ATTUNE_OK)

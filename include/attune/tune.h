@@ -140,7 +140,8 @@ ATTUNE_API attune_status attune_measure(attune_target *target, const attune_prob
 
 /* --------------------------------------------------------------------------------------------------- probe */
 
-/* What the device can do, measured; each trial in a worker, so that one that fails reads 0 and a reason. */
+/* What the device can do, measured; each trial in a worker, so that one that fails reads 0 and a reason. The user's cache keeps
+ * which optional instructions run and are right: contexts made from then on compile kernels that use them. */
 typedef struct attune_probe_result {
     attune_device_info device;
     double fma_gflops[5];     /* fp32 multiply-add rate with vectors of 1, 2, 4, 8 and 16 lanes */
@@ -149,6 +150,7 @@ typedef struct attune_probe_result {
     double launch_us;         /* enqueue + finish of an empty kernel */
     double enqueue_us;        /* enqueue alone */
     double timer_ns;          /* smallest step of the device's event clock; 0 = no profiling */
+    uint32_t features;        /* optional instructions that ran and were right */
     char failures[512];       /* "" or "trial: reason; ..." */
 } attune_probe_result;
 
@@ -166,7 +168,7 @@ typedef enum attune_tune_end {
 
 /* Progress of a tuning, passed after every test. Lives for the call. */
 typedef struct attune_tune_progress {
-    const char *phase;       /* "start", "search", "confirm" or "done" */
+    const char *phase;       /* "probe", "start", "search", "confirm" or "done" */
     int32_t tests;           /* so far, failed ones included */
     int32_t budget_tests;    /* 0 = no limit */
     double seconds;          /* since the start */
@@ -221,7 +223,8 @@ typedef struct attune_tune_summary {
     char journal[512];
 } attune_tune_summary;
 
-/* Tunes num_problems workloads in one search and one budget, verifies, confirms against the incumbents in interleaved rounds,
+/* Probes the device first where neither the cache nor the target has that (a few seconds).
+ * Tunes num_problems workloads in one search and one budget, verifies, confirms against the incumbents in interleaved rounds,
  * and writes the winners to the user's cache. results[num_problems]; summary may be NULL. Blocks for as long as the budget
  * allows. Whatever a candidate does (crash, hang, wrong answer) is a record in the journal and the search goes on.
  * Errors: UNSUPPORTED (a problem), ENUM (strategy), WORKER, DEVICE_LOST (on every attempt), IO (journal or cache cannot be

@@ -106,7 +106,8 @@ static void fill_hit(struct tuned_workload *workload, const char *cache_dir)
     char hash[HASH_HEX_SIZE];
     cache_key_hash(&entry->key, hash);
     if (workload->answer.level <= CACHE_USER && cache_dir[0] &&
-        snprintf(r->entry_path, sizeof r->entry_path, "%s/entries/%s.json", cache_dir, hash) >= (int)sizeof r->entry_path)
+        snprintf(r->entry_path, sizeof r->entry_path, "%s/entries/%s.json", cache_dir, hash) >=
+            (int)sizeof r->entry_path)
         r->entry_path[0] = '\0'; /* a cut path would be another file */
     workload->hit = true;
     r->hit = 1;
@@ -320,9 +321,24 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     return status;
 }
 
+/* Features decide what the space holds, so they come first. A device that a probe cannot measure is tuned without. */
+static attune_status probe_first(struct tuning *tuning)
+{
+    if (tuning->target->probed)
+        return ATTUNE_OK;
+    tuning->phase = "probe";
+    tuning_progress(tuning, NULL, NULL, 0);
+    attune_probe_result *probe = malloc(sizeof *probe);
+    if (!probe)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a probe");
+    attune_status status = attune_probe(tuning->target, probe);
+    free(probe);
+    return status;
+}
+
 static attune_status tune(struct tuning *tuning, attune_tune_summary *summary)
 {
-    attune_status status = ATTUNE_OK;
+    attune_status status = probe_first(tuning);
     for (int32_t i = 0; status == ATTUNE_OK && i < tuning->num_workloads; i++)
         status = look_up(tuning, &tuning->workloads[i]);
     if (status != ATTUNE_OK)
