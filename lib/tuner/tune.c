@@ -381,11 +381,12 @@ attune_status attune_tune(attune_target *target, const attune_problem *const *pr
 }
 
 attune_status target_tune_into(attune_target *target, struct cache *cache, const attune_problem *const *problems,
-                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results)
+                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results,
+                               attune_tune_summary *summary)
 {
     struct cache *own = target->cache;
     target->cache = cache;
-    attune_status status = attune_tune(target, problems, num_problems, options, results, NULL);
+    attune_status status = attune_tune(target, problems, num_problems, options, results, summary);
     target->cache = own;
     return status;
 }
