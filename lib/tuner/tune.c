@@ -13,34 +13,6 @@
 #define UNLIMITED_TESTS (1 << 20)
 /* Times in a row that the device may refuse to open. */
 #define MAX_DEVICE_FAILURES 3
-/* Share of a time budget that confirmation may claim. */
-#define FINALS_SHARE 0.5
-#define FINALS_TESTS 7.0   /* a confirmation verifies so many configurations again ... */
-#define FINALS_SECONDS 4.0 /* ... and samples them for so long */
-
-double tuning_seconds(const struct tuning *tuning)
-{
-    return (double)(clock_now_ns() - tuning->start_ns) * 1e-9;
-}
-
-static double finals_seconds(const struct tuning *tuning)
-{
-    double each = tuning->tests ? tuning->test_seconds / tuning->tests : 0;
-    return (tuning->num_active - tuning->confirmed) * (FINALS_TESTS * each + FINALS_SECONDS);
-}
-
-static double eta_seconds(const struct tuning *tuning)
-{
-    const attune_tune_options *o = tuning->options;
-    double spent = tuning_seconds(tuning), eta = 0;
-    if (o->budget_tests && tuning->tests)
-        eta = finals_seconds(tuning) + (strcmp(tuning->phase, "search")
-                                            ? 0
-                                            : tuning->test_seconds / tuning->tests * (o->budget_tests - tuning->tests));
-    if (o->budget_seconds > 0 && (eta == 0 || spent + eta > o->budget_seconds))
-        eta = o->budget_seconds - spent;
-    return eta > 0 ? eta : 0;
-}
 
 void tuning_progress(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                      double time_ms)
@@ -109,6 +81,8 @@ static void fill_hit(struct tuned_workload *workload, const char *cache_dir)
         snprintf(r->entry_path, sizeof r->entry_path, "%s/entries/%s.json", cache_dir, hash) >= (int)sizeof r->entry_path)
         r->entry_path[0] = '\0'; /* a cut path would be another file */
     workload->hit = true;
+    workload->winner = workload->answer.config;
+    workload->has_winner = true;
     r->hit = 1;
     r->time_ms = entry->time_ms;
     r->default_ms = entry->default_ms;
@@ -205,17 +179,6 @@ static attune_status make_search(struct tuning *tuning)
 
 /* ---- the search */
 
-static bool budget_spent(const struct tuning *tuning)
-{
-    const attune_tune_options *o = tuning->options;
-    if (o->budget_tests && tuning->tests >= o->budget_tests)
-        return true;
-    if (o->budget_seconds <= 0)
-        return false;
-    double reserve = finals_seconds(tuning), share = FINALS_SHARE * o->budget_seconds;
-    return tuning_seconds(tuning) + (reserve < share ? reserve : share) >= o->budget_seconds;
-}
-
 /* True in *exhausted when every feasible pair was measured. */
 static attune_status run_search(struct tuning *tuning, bool *exhausted)
 {
@@ -248,19 +211,13 @@ static attune_status run_search(struct tuning *tuning, bool *exhausted)
 
 static attune_status confirm_all(struct tuning *tuning)
 {
-    const attune_tune_options *o = tuning->options;
     attune_status result = ATTUNE_OK;
     tuning->phase = "confirm";
     for (int32_t i = 0; i < tuning->num_active; i++) {
         struct tuned_workload *workload = &tuning->workloads[tuning->active[i]];
-        if (workload->best_ms == 0)
-            continue; /* nothing of it was measured */
-        double seconds = 0;
-        if (o->budget_seconds > 0) {
-            seconds = (o->budget_seconds - tuning_seconds(tuning)) / (tuning->num_active - i);
-            seconds = seconds > 0.1 ? seconds : 0.1;
-        }
-        attune_status status = confirm_workload(tuning, workload, seconds);
+        attune_status status = ATTUNE_OK;
+        if (workload->best_ms > 0) /* else nothing of it was measured */
+            status = confirm_workload(tuning, workload, confirm_seconds(tuning));
         tuning->confirmed = i + 1;
         record_checkpoint(tuning);
         if (status == ATTUNE_OK)
@@ -270,6 +227,20 @@ static attune_status confirm_all(struct tuning *tuning)
             break;
     }
     return result;
+}
+
+/* When all winners are known. What cannot be measured any more is not known; nothing else is lost. */
+static void cross_all(struct tuning *tuning)
+{
+    attune_status status = ATTUNE_OK;
+    for (int32_t i = 0; i < tuning->num_active && status == ATTUNE_OK && !tuning->interrupted; i++) {
+        struct tuned_workload *workload = &tuning->workloads[tuning->active[i]];
+        if (workload->has_winner)
+            status = cross_workload(tuning, workload, cross_seconds(tuning));
+        tuning->crossed = i + 1;
+    }
+    if (status != ATTUNE_OK)
+        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "cross times are not known: %s", attune_last_error());
 }
 
 static attune_tune_end end_of(const struct tuning *tuning, bool exhausted)
@@ -305,6 +276,8 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     attune_status confirmed = status == ATTUNE_ERROR_OUT_OF_MEMORY ? status : confirm_all(tuning);
     if (status == ATTUNE_OK)
         status = confirmed;
+    if (status == ATTUNE_OK)
+        cross_all(tuning);
     summary->end = end_of(tuning, exhausted);
     record(tuning, "end",
            json_pack("{s:i,s:i,s:i,s:f}", "end", (int)summary->end, "status", (int)status, "tests", (int)tuning->tests,
