@@ -38,18 +38,8 @@ void tuning_progress(struct tuning *tuning, const struct tuned_workload *workloa
 
 /* ---- before */
 
-static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems,
-                                     size_t num_problems, const attune_tune_options *options,
-                                     const attune_tune_result *results)
+attune_status tune_check_options(const attune_tune_options *options)
 {
-    if (!target || !problems || !results)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
-                         !target     ? "target"
-                         : !problems ? "problems"
-                                     : "results");
-    if (num_problems < 1 || num_problems > SEARCH_MAX_WORKLOADS)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_problems is %zu; it must be 1 to %d", num_problems,
-                         SEARCH_MAX_WORKLOADS);
     attune_status status = struct_check(options, sizeof *options, "options");
     if (status != ATTUNE_OK)
         return status;
@@ -62,6 +52,24 @@ static attune_status check_arguments(const attune_target *target, const attune_p
     if (options->strategy && !search_strategy_find(options->strategy))
         return set_error(ATTUNE_ERROR_ENUM, "options.strategy is \"%s\"; attune_search_strategy lists those there are",
                          options->strategy);
+    return ATTUNE_OK;
+}
+
+static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems,
+                                     size_t num_problems, const attune_tune_options *options,
+                                     const attune_tune_result *results)
+{
+    if (!target || !problems || !results)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
+                         !target     ? "target"
+                         : !problems ? "problems"
+                                     : "results");
+    if (num_problems < 1 || num_problems > SEARCH_MAX_WORKLOADS)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_problems is %zu; it must be 1 to %d", num_problems,
+                         SEARCH_MAX_WORKLOADS);
+    attune_status status = tune_check_options(options);
+    if (status != ATTUNE_OK)
+        return status;
     for (size_t i = 0; i < num_problems; i++) {
         if (!problems[i])
             return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "problems[%zu] is NULL", i);
@@ -259,17 +267,19 @@ static attune_tune_end end_of(const struct tuning *tuning, bool exhausted)
 static attune_status tune_active(struct tuning *tuning, attune_tune_summary *summary)
 {
     attune_status status = tuning_journal_open(tuning);
-    for (int32_t i = 0; status == ATTUNE_OK && i < tuning->num_active; i++) {
+    tuning->phase = "start";
+    tuning_progress(tuning, NULL, NULL, 0);
+    /* The oracle takes its time with long ones: it may be stopped between two. */
+    for (int32_t i = 0; status == ATTUNE_OK && !tuning->interrupted && i < tuning->num_active; i++) {
         struct tuned_workload *w = &tuning->workloads[tuning->active[i]];
         status = reference_create(w->problem, i, tuning->options->seed, &w->reference);
+        tuning_progress(tuning, w, NULL, 0);
     }
     if (status == ATTUNE_OK)
         status = make_search(tuning);
     if (status != ATTUNE_OK)
         return status;
     record_header(tuning);
-    tuning->phase = "start";
-    tuning_progress(tuning, NULL, NULL, 0);
     tuning->phase = "search";
     bool exhausted;
     status = run_search(tuning, &exhausted);

@@ -46,6 +46,8 @@ struct tuning {
     const char *phase;
 };
 
+attune_status tune_check_options(const attune_tune_options *options);
+
 /* ---- budget.c */
 double tuning_seconds(const struct tuning *tuning);
 /* Of the rest of the tuning, estimated; 0 = unknown. */
