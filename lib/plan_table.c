@@ -323,38 +323,25 @@ size_t attune_plan_num_buckets(const attune_plan *plan)
     return plan ? (size_t)plan->num_points : 0;
 }
 
-/* The numbers whose floor(log2) it is; 0 for -1. */
-static void range_of_log2(int32_t log2, int64_t limit, int64_t *low, int64_t *high)
-{
-    *low = log2 < 0 ? 0 : (int64_t)1 << log2;
-    *high = log2 < 0 ? 0 : 2 * *low - 1;
-    if (*high > limit)
-        *high = limit;
-}
-
 attune_status attune_plan_bucket(const attune_plan *plan, size_t i, attune_plan_bucket_info *out)
 {
-    static const int32_t q_high[] = {1, 16, 128, INT32_MAX};
     if (!plan || !out)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", plan ? "out" : "plan");
     if (i >= (size_t)plan->num_points)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "i is %zu; the plan has %d buckets", i, plan->num_points);
     const struct plan_point *point = &plan->points[i];
-    *out = (attune_plan_bucket_info){.q_len_min = 1,
-                                     .q_len_max = INT32_MAX,
-                                     .kv_len_max = INT32_MAX,
-                                     .heads_min = 1,
-                                     .heads_max = INT64_MAX,
+    struct shape_ranges ranges = {{1, INT32_MAX}, {0, INT32_MAX}, {1, INT64_MAX}}; /* of a forced configuration */
+    if (strcmp(plan->configs[point->config].source, "forced") != 0)
+        ranges = shape_bucket_ranges(point->bucket);
+    *out = (attune_plan_bucket_info){.q_len_min = ranges.q_len[0],
+                                     .q_len_max = ranges.q_len[1],
+                                     .kv_len_min = ranges.kv_len[0],
+                                     .kv_len_max = ranges.kv_len[1],
+                                     .heads_min = ranges.heads[0],
+                                     .heads_max = ranges.heads[1],
                                      .config = (size_t)point->config,
                                      .time_ms = point->time_ms,
                                      .regret = point->regret,
                                      .regret_source = point->regret_source};
-    if (!strcmp(plan->configs[point->config].source, "forced"))
-        return ATTUNE_OK;
-    int32_t q_class = point->bucket.q_class;
-    out->q_len_min = q_class ? q_high[q_class - 1] + 1 : 1;
-    out->q_len_max = q_high[q_class];
-    range_of_log2(point->bucket.log2_kv, INT32_MAX, &out->kv_len_min, &out->kv_len_max);
-    range_of_log2(point->bucket.log2_heads, INT64_MAX, &out->heads_min, &out->heads_max);
     return ATTUNE_OK;
 }

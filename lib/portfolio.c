@@ -21,6 +21,26 @@ double shape_bucket_distance(struct shape_bucket a, struct shape_bucket b)
     return q * q * SHAPE_CLASS_DISTANCE + kv * kv + heads * heads;
 }
 
+/* The numbers whose floor(log2) it is; 0 for -1. */
+static void range_of_log2(int32_t log2, int64_t limit, int64_t range[2])
+{
+    range[0] = log2 < 0 ? 0 : (int64_t)1 << log2;
+    range[1] = log2 < 0 ? 0 : 2 * (range[0] - 1) + 1;
+    if (range[1] > limit)
+        range[1] = limit;
+}
+
+struct shape_ranges shape_bucket_ranges(struct shape_bucket bucket)
+{
+    static const int64_t q_high[] = {1, 16, 128, INT32_MAX};
+    struct shape_ranges ranges;
+    ranges.q_len[0] = bucket.q_class ? q_high[bucket.q_class - 1] + 1 : 1;
+    ranges.q_len[1] = q_high[bucket.q_class];
+    range_of_log2(bucket.log2_kv, INT32_MAX, ranges.kv_len);
+    range_of_log2(bucket.log2_heads, INT64_MAX, ranges.heads);
+    return ranges;
+}
+
 int32_t portfolio_config(const struct portfolio *portfolio, const struct kernel_config *config)
 {
     for (int32_t i = 0; i < portfolio->num_configs; i++)

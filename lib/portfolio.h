@@ -30,6 +30,12 @@ bool shape_bucket_equal(struct shape_bucket a, struct shape_bucket b);
 double shape_bucket_distance(struct shape_bucket a, struct shape_bucket b);
 #define SHAPE_CLASS_DISTANCE 1e6 /* from here on: another class */
 
+/* What lies in a bucket, both ends inclusive: q_len, kv_len (means of a batch), sequences x KV heads. */
+struct shape_ranges {
+    int64_t q_len[2], kv_len[2], heads[2];
+};
+struct shape_ranges shape_bucket_ranges(struct shape_bucket bucket);
+
 /* The shape in key is not read. Empty, with false, on a miss. Configurations of another version of their family are
  * left out. */
 bool portfolio_find(struct cache *cache, const struct cache_key *key, struct portfolio *out);

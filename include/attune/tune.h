@@ -353,7 +353,8 @@ ATTUNE_API attune_status attune_cache_list(const attune_target_options *options,
 ATTUNE_API attune_status attune_cache_show(const attune_target_options *options, const char *key, char **text);
 
 /* Says how problem would be answered on target: the level that answers, the configuration, and why the levels before it
- * did not. Free *text with free(). */
+ * did not; then, where there is one, the portfolio of the problem's descriptor: the configurations that were measured on several
+ * shapes, for each shape the fastest with its time, and what the others lose. Free *text with free(). */
 ATTUNE_API attune_status attune_cache_explain(attune_target *target, const attune_problem *problem, char **text);
 
 #ifdef __cplusplus

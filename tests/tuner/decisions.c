@@ -199,7 +199,8 @@ static attune_plan *plan_two_shapes(attune_context *context, const attune_attent
     return plan;
 }
 
-/* The first shape's winner is measured on the second shape too, so that a plan of one configuration knows what it loses. */
+/* The first shape's winner is measured on the second shape too, so that a plan of one configuration knows what it loses.
+ */
 static void winners_are_measured_on_other_shapes(void **state)
 {
     (void)state;
@@ -238,6 +239,13 @@ static void winners_are_measured_on_other_shapes(void **state)
     assert_true(fabs(info.time_ms - 15) < 1.5);
     attune_plan_destroy(&plan);
     attune_context_destroy(&context);
+    char *text;
+    open_target(&f, "gpu");
+    check_ok(attune_cache_explain(f.target, f.problem, &text));
+    if (!strstr(text, "2 configurations on 2 shapes") || !strstr(text, " * q_len 2-16, kv_len 256-511") ||
+        !strstr(text, "[0] +"))
+        fail_msg("%s", text);
+    free(text);
     fixture_end(&f);
 }
 
