@@ -362,6 +362,24 @@ ATTUNE_API size_t attune_plan_num_configs(const attune_plan *plan);
 ATTUNE_API const char *attune_plan_config(const attune_plan *plan, size_t i);
 ATTUNE_API const char *attune_plan_source(const attune_plan *plan, size_t i);
 
+/* One row of the plan's decision table: a bucket of shapes, by mean lengths of a step's sequences, and what serves it. A step that lies in
+ * no bucket is served as the nearest one: same class of q_len first, then distance in the logarithms of the others. */
+typedef struct attune_plan_bucket_info {
+    int64_t q_len_min, q_len_max;   /* new tokens a sequence, both inclusive */
+    int64_t kv_len_min, kv_len_max; /* keys a sequence */
+    int64_t heads_min, heads_max;   /* sequences of the step x KV heads */
+    size_t config;                  /* index for attune_plan_config */
+    double time_ms;                 /* measured for the bucket with this configuration; 0 = not known */
+    double regret;                  /* time / time of the fastest configuration known for the bucket - 1; -1 = not known */
+    const char *regret_source;      /* "measured" on this bucket, "nearest": on the nearest bucket of the class, or "unknown". Static
+                                     * storage */
+} attune_plan_bucket_info;
+
+/* Number of rows; 0 for NULL. At most one for each of the options' shapes: fewer where shapes share a bucket. */
+ATTUNE_API size_t attune_plan_num_buckets(const attune_plan *plan);
+/* Row i. Errors: NULL_ARGUMENT, INVALID_SIZE (i). Thread-safe. */
+ATTUNE_API attune_status attune_plan_bucket(const attune_plan *plan, size_t i, attune_plan_bucket_info *out);
+
 /* ----------------------------------------------------------------------------------------------- schedule */
 
 typedef struct attune_schedule attune_schedule;

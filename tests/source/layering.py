@@ -13,7 +13,7 @@ LAYERS = [
     'backend cache',
     'desc',
     'problem',
-    'select workload',
+    'portfolio select workload',
     'context workload_device',
     'build layout measure_plan work_list',
     'merge',
@@ -26,7 +26,8 @@ LAYERS = [
     'api search_api',
 ]
 RANK = {module: rank for rank, line in enumerate(LAYERS) for module in line.split()}
-ALIASES = {'problem_parse.c': 'problem',
+ALIASES = {'plan_table.c': 'plan',
+           'problem_parse.c': 'problem',
            'workload_pages.c': 'workload', 'workload_pages.h': 'workload',
            # MEASURE: declared for the plan, done by the tuner. The one call upwards.
            'measure_plan.c': 'tuner'}
