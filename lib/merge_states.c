@@ -2,6 +2,7 @@
  * attune_merge_states. */
 #include "desc.h"
 #include "run.h"
+#include "tensor.h"
 
 /* One tensor with where it goes. */
 struct state_tensor {
