@@ -30,15 +30,18 @@ attune_schedule_options check_limits(const attune_problem *problem)
     return limits;
 }
 
-/* The whole buffer, guards included, becomes NaNs that no kernel would write. */
-static attune_status poison_workspace(struct check_run *run)
+/* The whole workspace, guards included, becomes NaNs that no kernel would write. */
+attune_status check_run_poison(struct check_run *run, uint64_t poison)
 {
     static const uint32_t nan = 0x7fc5a5a5;
-    if (!run->workspace_bytes)
-        return ATTUNE_OK;
+    attune_status status = workload_device_poison(&run->device, run->queue, poison);
+    if (status != ATTUNE_OK || !run->workspace_bytes)
+        return status;
     cl_int code = clEnqueueFillBuffer(run->queue, run->device.args.workspace.cl, &nan, sizeof nan, 0,
                                       run->workspace_bytes + 2 * OUTPUT_GUARD, 0, NULL, NULL);
-    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueFillBuffer");
+    if (code == CL_SUCCESS)
+        code = clFinish(run->queue);
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueFillBuffer of a workspace");
 }
 
 static attune_status check_guards(struct check_run *run)
@@ -141,7 +144,7 @@ attune_status check_run_enqueue(struct check_run *run, uint64_t poison)
 {
     const attune_problem *problem = run->problem;
     attune_status status;
-    if ((status = workload_device_poison(&run->device, run->queue, poison)) || (status = poison_workspace(run)) ||
+    if ((status = check_run_poison(run, poison)) ||
         (status = attune_schedule_update(run->schedule, run->queue, problem->batch, problem->q_len, problem->kv_len, 0,
                                          NULL, NULL)))
         return status;
