@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Counts the allocations that libattune makes, not those of the OpenCL driver: the C library's functions are replaced,
- * and the object that a call returns to is looked up. Needs glibc, and no sanitizer that replaces them too. */
+ * and the object that a call returns to is looked up. Needs glibc. ALLOCATIONS_OFF: not in this build. */
 #define _GNU_SOURCE
 #include "host.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(ALLOCATIONS_OFF)
+#if defined(__GLIBC__) && !defined(ALLOCATIONS_OFF)
 
 static atomic_bool counting;
 static atomic_llong counted;
