@@ -211,7 +211,7 @@ static void a_merge_adds_less_than_a_millionth(void **state)
 {
     (void)state;
     struct check_run run;
-    create(&run, "prefill:hq=2,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,causal=0,new=1/5/2,kvlen=40/3000/100", configs[0]);
+    create(&run, "prefill:hq=2,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,causal=0,new=1/5/2,kvlen=40/30000/100", configs[0]);
     split_by(&run, 16);
     OK(check_run_enqueue(&run, 8));
     OK(check_run_compare(&run, 8));
