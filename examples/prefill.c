@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     size_t workspace;
     check(attune_plan_workspace_size(plan, schedule, &workspace));
     if (workspace)
-        args.workspace = tensor(context, workspace / sizeof(float) + 1);
+        args.workspace = tensor(context, workspace / sizeof(float));
 
     cl_command_queue queue =
         clCreateCommandQueueWithProperties(attune_context_cl(context), attune_context_device(context), NULL, NULL);

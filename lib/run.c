@@ -54,11 +54,11 @@ void attune_launcher_destroy(attune_launcher **address)
     for (int32_t i = 0; i < PLAN_MAX_CONFIGS; i++)
         if (launcher->kernels[i])
             clReleaseKernel(launcher->kernels[i]);
-    validator_destroy(&launcher->validator);
     if (launcher->merge)
         clReleaseKernel(launcher->merge);
     if (launcher->merge_states)
         clReleaseKernel(launcher->merge_states);
+    validator_destroy(&launcher->validator);
     free(launcher);
 }
 
@@ -250,6 +250,25 @@ static attune_status bind_cache(const struct attune_plan *plan, const struct att
     return bind_pages(plan, schedule, in, memory, out);
 }
 
+/* Where this step's split items leave their partial results. */
+static attune_status bind_workspace(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                                    const attune_attention_args *in, struct launch_memory *memory,
+                                    struct attention_args *out)
+{
+    if (!schedule->list.merge_rows)
+        return ATTUNE_OK;
+    const struct expected workspace = {.name = "workspace",
+                                       .dtype = ATTUNE_FP32,
+                                       .tokens = 1,
+                                       .heads = 1,
+                                       .dim = workspace_floats(plan, schedule),
+                                       .required = true};
+    attune_status status =
+        bind(plan->context, &in->workspace, &workspace, LAUNCH_WORKSPACE, memory, &out->workspace_o_offset, NULL, NULL);
+    out->workspace_lse_offset = out->workspace_o_offset + schedule->bounds.partial_rows * plan->desc.head_dim_vo;
+    return status;
+}
+
 /* Debug mode. */
 static attune_status validate(struct attune_launcher *launcher, const struct attune_schedule *schedule,
                               const attune_attention_args *in, const struct launch_memory *memory,
@@ -272,25 +291,6 @@ static attune_status validate(struct attune_launcher *launcher, const struct att
         clGetMemObjectInfo(indices->cl, CL_MEM_SIZE, sizeof bytes, &bytes, NULL) == CL_SUCCESS)
         tables.num_indices = (int64_t)((bytes - indices->byte_offset) / sizeof(int32_t));
     return validate_step(&launcher->validator, plan, &tables, queue, num_wait, wait);
-}
-
-/* Where this step's split items leave their partial results. */
-static attune_status bind_workspace(const struct attune_plan *plan, const struct attune_schedule *schedule,
-                                    const attune_attention_args *in, struct launch_memory *memory,
-                                    struct attention_args *out)
-{
-    if (!schedule->list.merge_rows)
-        return ATTUNE_OK;
-    const struct expected workspace = {.name = "workspace",
-                                       .dtype = ATTUNE_FP32,
-                                       .tokens = 1,
-                                       .heads = 1,
-                                       .dim = workspace_floats(plan, schedule),
-                                       .required = true};
-    attune_status status =
-        bind(plan->context, &in->workspace, &workspace, LAUNCH_WORKSPACE, memory, &out->workspace_o_offset, NULL, NULL);
-    out->workspace_lse_offset = out->workspace_o_offset + schedule->bounds.partial_rows * plan->desc.head_dim_vo;
-    return status;
 }
 
 static attune_status is_out_of_order(cl_command_queue queue, bool *out)

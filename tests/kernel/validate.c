@@ -103,6 +103,9 @@ static void bench_create(struct bench *b, int32_t page_size)
     OK(attune_launcher_create(b->plan, &b->launcher));
     b->q = buffer(MAX_BATCH * DIM * sizeof(float));
     b->o = buffer(MAX_BATCH * DIM * sizeof(float));
+    size_t workspace_bytes;
+    OK(attune_plan_workspace_size(b->plan, b->schedule, &workspace_bytes));
+    b->workspace = buffer(workspace_bytes + 1);
     b->k_cache = buffer(NUM_SLOTS * DIM * sizeof(float));
     b->v_cache = buffer(NUM_SLOTS * DIM * sizeof(float));
     size_t workspace;
@@ -185,6 +188,7 @@ static attune_status run_tables(struct bench *b, enum table_kind kind, bool with
         ones[i] = 1;
     args.q = packed(b->q);
     args.o = packed(b->o);
+    args.workspace = packed(b->workspace);
     args.k_cache = packed(b->k_cache);
     args.v_cache = packed(b->v_cache);
     args.workspace = packed(b->workspace);
