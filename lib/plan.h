@@ -6,6 +6,7 @@
 
 #include "abi.clh"
 #include "layout.h"
+#include "merge.h"
 #include "select.h"
 
 #define PLAN_MAX_CONFIGS SCHEDULE_MAX_SEGMENTS
@@ -33,12 +34,14 @@ struct attune_plan {
     struct kernel_facts facts;
     int32_t num_configs, num_points;
     struct plan_config configs[PLAN_MAX_CONFIGS];
+    struct merge_program merge;
     struct plan_point *points;
     cl_program check; /* debug mode: kernels/check_pages.cl; else NULL */
     char signature[HASH_HEX_SIZE]; /* equal for plans that one schedule serves */
 };
 
-/* Configuration for one sequence of a step of `batch` sequences: that of the nearest point of the decision table. */
+/* Configuration for one sequence of a step of `batch` sequences: that of the nearest point of the decision table. Depends on
+ * the lengths by their shape_bucket only: schedules remember the answers. */
 int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q_len, int32_t kv_len);
 
 /* Compiles config (or takes its cached binary) and runs it once on an empty work list with the plan's grid, so that no
