@@ -288,6 +288,8 @@ attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue
     schedule->cached_tokens = sum.cached_tokens;
     schedule->cached_pages = sum.cached_pages;
     schedule->widest_pages = sum.widest_pages;
+    if (schedule->update_recorded)
+        schedule_assume_maxima(schedule, schedule->rules.max_batch);
     if (event) {
         clRetainEvent(staging->written);
         *event = staging->written;

@@ -40,9 +40,10 @@ struct attune_schedule {
     struct schedule_device device;
     int64_t max_kv_tokens; /* of a step */
     bool has_max_kv_len;
-    bool recorded;    /* updates stay in one list, which recordings read */
-    int next_staging; /* of the next update from the host */
-    int current;      /* list of the last update; -1 before the first */
+    bool recorded;        /* updates stay in one list, which recordings read */
+    bool update_recorded; /* replays write it too: the host's knowledge of it is always maxima */
+    int next_staging;     /* of the next update from the host */
+    int current;          /* list of the last update; -1 before the first */
     /* Of the last update; maxima where it came from lengths on the device: */
     bool from_device;
     int32_t batch;

@@ -67,14 +67,10 @@ static attune_status enqueue(const struct attune_schedule *schedule, cl_kernel k
 
 /* ---- creation */
 
-struct warming {
-    const struct attune_schedule *schedule;
-};
-
 /* One run on a step without sequences. */
 static attune_status run_empty(void *priv, cl_program program)
 {
-    const struct attune_schedule *schedule = ((struct warming *)priv)->schedule;
+    const struct attune_schedule *schedule = priv;
     cl_context cl = schedule->context->cl;
     struct schedule_args args = {.num_segments = 1, .num_q_heads = 1};
     args.segments[0].tile_tokens = args.segments[0].tile_heads = args.segments[0].num_groups = 1;
@@ -102,12 +98,11 @@ static attune_status run_empty(void *priv, cl_program program)
 
 attune_status schedule_device_create(struct attune_schedule *schedule)
 {
-    struct warming warming = {schedule};
     char options[32];
     snprintf(options, sizeof options, "-DWG_SIZE=%d", schedule_device_group_size(schedule));
     const struct program_source source = {"schedule", schedule_source, options, true};
     attune_status status =
-        program_build_shared(schedule->context, &source, run_empty, &warming, &schedule->device.program);
+        program_build_shared(schedule->context, &source, run_empty, schedule, &schedule->device.program);
     if (status != ATTUNE_OK || (status = schedule_device_kernel(schedule, &schedule->device.kernel)) != ATTUNE_OK)
         return status;
     size_t words = (size_t)SCHEDULE_SCRATCH_WORDS(schedule->rules.max_batch, schedule->rules.num_segments,
@@ -134,9 +129,20 @@ void schedule_device_destroy(struct attune_schedule *schedule)
         clReleaseProgram(device->program);
 }
 
+static attune_status check_option(const struct attune_schedule *schedule)
+{
+    return schedule->device.program
+               ? ATTUNE_OK
+               : set_error(ATTUNE_ERROR_MISMATCH, "schedule was created without options.device_lengths");
+}
+
 attune_status schedule_device_kernel(const struct attune_schedule *schedule, cl_kernel *out)
 {
     cl_int code;
+    *out = NULL;
+    attune_status status = check_option(schedule);
+    if (status != ATTUNE_OK)
+        return status;
     *out = clCreateKernel(schedule->device.program, "write_schedule", &code);
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clCreateKernel(write_schedule)");
 }
@@ -170,8 +176,9 @@ static void fill_segments(struct attune_schedule *schedule, int32_t batch, struc
 attune_status schedule_device_bind(struct attune_schedule *schedule, cl_kernel kernel, int list,
                                    const struct device_lengths *lengths)
 {
-    if (!schedule->device.program)
-        return set_error(ATTUNE_ERROR_MISMATCH, "schedule was created without options.device_lengths");
+    attune_status status = check_option(schedule);
+    if (status != ATTUNE_OK)
+        return status;
     if (!lengths->q_len || !lengths->kv_len)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", lengths->q_len ? "kv_len" : "q_len");
     if (lengths->batch < 0 || lengths->batch > schedule->rules.max_batch)
@@ -180,7 +187,6 @@ attune_status schedule_device_bind(struct attune_schedule *schedule, cl_kernel k
     struct schedule_args args = constant_args(schedule);
     struct launch_pointer pointers[ARG_ARGS] = {[ARG_SCHEDULE] = {schedule->buffers[list].device, NULL},
                                                 [ARG_SCRATCH] = {schedule->device.scratch[list], NULL}};
-    attune_status status;
     if ((status = bind_lengths(schedule, "q_len", lengths->batch, lengths->q_len, &pointers[ARG_Q_LEN],
                                &args.q_len_offset)) ||
         (status = bind_lengths(schedule, "kv_len", lengths->batch, lengths->kv_len, &pointers[ARG_KV_LEN],
@@ -232,7 +238,7 @@ attune_status attune_schedule_update_device(attune_schedule *schedule, cl_comman
         (status = enqueue(schedule, schedule->device.kernel, queue, num_wait, wait, event)) != ATTUNE_OK)
         return status;
     schedule->current = list;
-    schedule_assume_maxima(schedule, batch);
+    schedule_assume_maxima(schedule, schedule->update_recorded ? schedule->rules.max_batch : batch);
     return ATTUNE_OK;
 }
 

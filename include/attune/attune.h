@@ -521,6 +521,50 @@ ATTUNE_API attune_status attune_merge_states(attune_launcher *launcher, const at
                                              cl_command_queue queue, cl_uint num_wait, const cl_event *wait,
                                              cl_event *event);
 
+/* One step's commands, recorded to be enqueued again and again with little work for the host: a run, and before it the update of
+ * its schedule from lengths on the device if so wanted. Devices that list cl_khr_command_buffer get a command buffer; on others
+ * kernels with their arguments set are enqueued one by one. Results are those of attune_attention_run, bit for bit.
+ *
+ * Between replays the contents of every buffer may change: queries, keys, page tables, lengths, and the schedule's work list.
+ * Fixed are the buffers themselves (or SVM pointers), offsets and strides, which the recording does not retain: they must live as
+ * long as it. So all tensors must be large enough for the schedule's maxima (attune_schedule_update_device says how), and every
+ * configuration of the plan runs every time.
+ * A schedule that has been recorded no longer fills two buffers in turn: its updates, recorded ones too, write the list
+ * that the recordings read. So each must be ordered behind the runs and replays of the step before: by an in-order queue, or
+ * by wait lists. All layers' recordings can share one schedule; one of them then records the update.
+ * Not thread-safe; several recordings may be replayed in parallel where they do not share a workspace, o or an update. plan and
+ * schedule may be destroyed before the recording, the context may not. */
+typedef struct attune_recording attune_recording;
+
+typedef struct attune_recording_options {
+    size_t size;
+    /* Lengths that replays read, as for attune_schedule_update_device. NULL, both: replays take the list as it is, from
+     * calls of attune_schedule_update or attune_schedule_update_device between them. */
+    const attune_tensor *q_len, *kv_len;
+    int32_t batch; /* sequences of q_len and kv_len; 0 without */
+} attune_recording_options;
+
+#define ATTUNE_RECORDING_OPTIONS_INIT {sizeof(attune_recording_options), NULL, NULL, 0}
+
+/* Checks everything and records it for queue; enqueues nothing. options may be NULL. args and options are read during the
+ * call only. schedule needs options.max_kv_len, a recorded update also options.device_lengths; without a recorded update it must
+ * have been updated once.
+ * Errors: those of attune_attention_run and attune_schedule_update_device; INVALID_SIZE (schedule without max_kv_len), UNSUPPORTED
+ * (plan with validate set). */
+ATTUNE_API attune_status attune_recording_create(const attune_plan *plan, attune_schedule *schedule,
+                                                 const attune_attention_args *args, cl_command_queue queue,
+                                                 const attune_recording_options *options, attune_recording **out);
+/* Its replays must have finished. */
+ATTUNE_API void attune_recording_destroy(attune_recording **recording);
+
+/* Enqueues the recorded commands behind the wait list; event (may be NULL, released by the caller) completes with them. queue:
+ * best the recording's own; on another one of the same context and device, commands are enqueued one by one. Replays may
+ * follow each other without waiting; those in flight together on an out-of-order queue must be ordered by the caller, as
+ * they share their buffers. Does not block or compile.
+ * Errors: NULL_ARGUMENT, WRONG_CONTEXT, OPENCL, DEVICE_LOST. */
+ATTUNE_API attune_status attune_recording_run(attune_recording *recording, cl_command_queue queue, cl_uint num_wait,
+                                              const cl_event *wait, cl_event *event);
+
 /* Attention on host memory in one blocking call, for trying attune out: plans with ESTIMATE, copies in, runs, copies out.
  * PREFILL only; packed fp32 tensors: q[sum q_len, num_q_heads, head_dim_qk], k[sum kv_len, num_kv_heads, head_dim_qk],
  * v[sum kv_len, num_kv_heads, head_dim_vo], o[sum q_len, num_q_heads, head_dim_vo], lse[sum q_len, num_q_heads] or NULL.

@@ -10,11 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "device_run.h"
 #include "schedule.h"
 
 #define MAX_BATCH 4096
-#define OFFSET 8 /* bytes before each array of lengths */
 
 static attune_context *context;
 static cl_command_queue queue;
@@ -26,20 +25,6 @@ static attune_plan *real; /* whose program and context the plans of this test bo
         if (status_ != ATTUNE_OK)                                                            \
             fail_msg("%s: %s: %s", #call, attune_status_name(status_), attune_last_error()); \
     } while (0)
-
-static attune_tensor upload(const int32_t *values, int32_t count)
-{
-    attune_tensor out = ATTUNE_TENSOR_INIT;
-    cl_int code;
-    size_t bytes = (size_t)count * sizeof *values;
-    out.type = ATTUNE_MEMORY_CL;
-    out.byte_offset = OFFSET;
-    out.cl = clCreateBuffer(attune_context_cl(context), CL_MEM_READ_WRITE, OFFSET + bytes + 4, NULL, &code);
-    assert_int_equal(code, CL_SUCCESS);
-    if (count)
-        assert_int_equal(clEnqueueWriteBuffer(queue, out.cl, CL_TRUE, OFFSET, bytes, values, 0, NULL, NULL), 0);
-    return out;
-}
 
 /* ---- lists at random */
 
@@ -131,7 +116,8 @@ static bool compare_lists(const struct model *model, uint64_t seed)
     bool split = schedule->list.merge_rows > 0;
     int32_t *host = malloc(words * sizeof *host), *device = malloc(words * sizeof *device);
     read_list(schedule, words, host);
-    attune_tensor q_len = upload(model->q_len, model->batch), kv_len = upload(model->kv_len, model->batch);
+    attune_tensor q_len = upload_lengths(context, model->q_len, model->batch),
+                  kv_len = upload_lengths(context, model->kv_len, model->batch);
     OK(attune_schedule_update_device(schedule, queue, model->batch, &q_len, &kv_len, 0, NULL, NULL));
     assert_true((size_t)schedule->bounds.words >= words);
     read_list(schedule, words, device);
@@ -170,59 +156,6 @@ static void lists_equal_the_hosts(void **state)
 
 /* ---- runs */
 
-/* The problem's lengths on the device, and a schedule that is exactly large enough for them. */
-struct device_run {
-    struct check_run run;
-    attune_tensor q_len, kv_len;
-};
-
-static attune_schedule_options exact_limits(const attune_problem *problem)
-{
-    attune_schedule_options limits = ATTUNE_SCHEDULE_OPTIONS_INIT;
-    limits.max_batch = problem->batch;
-    limits.device_lengths = 1;
-    for (int32_t i = 0; i < problem->batch; i++) {
-        limits.max_q_tokens += problem->q_len[i];
-        limits.max_kv_tokens += problem->kv_len[i];
-        if (problem->kv_len[i] > limits.max_kv_len)
-            limits.max_kv_len = problem->kv_len[i];
-    }
-    return limits;
-}
-
-static void device_run_create(struct device_run *d, const char *problem, const char *config, int validate)
-{
-    struct workload_options options = WORKLOAD_OPTIONS_INIT;
-    attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
-    plan_options.force_config = config;
-    plan_options.validate = validate;
-    print_message("%s\n  %s, seed %llu\n", problem, config ? config : "the default", (unsigned long long)options.seed);
-    OK(check_run_create(context, problem, &plan_options, &options, &d->run));
-    const attune_schedule_options limits = exact_limits(d->run.problem);
-    OK(check_run_reschedule(&d->run, &limits));
-    d->q_len = upload(d->run.problem->q_len, d->run.problem->batch);
-    d->kv_len = upload(d->run.problem->kv_len, d->run.problem->batch);
-    if (!d->run.workload.kv_indices)
-        return;
-    /* As far as the host knows, all keys may be cached ones. */
-    cl_int code;
-    attune_tensor *indices = &d->run.device.args.kv_indices;
-    size_t bytes = (size_t)limits.max_kv_tokens * sizeof(int32_t);
-    cl_mem roomy = clCreateBuffer(attune_context_cl(context), CL_MEM_READ_WRITE, bytes, NULL, &code);
-    assert_int_equal(code, CL_SUCCESS);
-    clEnqueueWriteBuffer(queue, roomy, CL_TRUE, 0, (size_t)d->run.workload.num_indices * sizeof(int32_t),
-                         d->run.workload.kv_indices, 0, NULL, NULL);
-    clReleaseMemObject(indices->cl);
-    indices->cl = roomy;
-}
-
-static void device_run_destroy(struct device_run *d)
-{
-    check_run_destroy(&d->run);
-    clReleaseMemObject(d->q_len.cl);
-    clReleaseMemObject(d->kv_len.cl);
-}
-
 static attune_status device_run_enqueue(struct device_run *d, uint64_t poison)
 {
     struct check_run *run = &d->run;
@@ -230,12 +163,6 @@ static attune_status device_run_enqueue(struct device_run *d, uint64_t poison)
     OK(attune_schedule_update_device(run->schedule, run->queue, run->problem->batch, &d->q_len, &d->kv_len, 0, NULL,
                                      NULL));
     return attune_attention_run(run->launcher, run->schedule, &run->device.args, run->queue, 0, NULL, NULL);
-}
-
-static void write_length(struct device_run *d, const attune_tensor *lengths, int32_t seq, int32_t value)
-{
-    clEnqueueWriteBuffer(d->run.queue, lengths->cl, CL_TRUE, OFFSET + (size_t)seq * sizeof value, sizeof value, &value,
-                         0, NULL, NULL);
 }
 
 static const char extend[] = "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,"
@@ -255,7 +182,7 @@ static void runs_equal_the_hosts(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         static struct device_run d;
-        device_run_create(&d, cases[i].problem, cases[i].config, 0);
+        OK(device_run_create(context, &d, cases[i].problem, cases[i].config, 0));
         struct check_run *run = &d.run;
         OK(check_run_enqueue(run, 3));
         OK(check_run_compare(run, 3));
@@ -269,11 +196,11 @@ static void runs_equal_the_hosts(void **state)
         }
         /* Nobody has queries: nothing is written. */
         for (int32_t s = 0; s < run->problem->batch; s++)
-            write_length(&d, &d.q_len, s, 0);
+            device_run_write(&d, &d.q_len, s, 0);
         OK(device_run_enqueue(&d, 9));
         assert_int_equal(check_run_compare(run, 9), ATTUNE_ERROR_NOT_VERIFIED);
         for (int32_t s = 0; s < run->problem->batch; s++)
-            write_length(&d, &d.q_len, s, run->problem->q_len[s]);
+            device_run_write(&d, &d.q_len, s, run->problem->q_len[s]);
         OK(device_run_enqueue(&d, 10));
         OK(check_run_compare(run, 10));
         free(host);
@@ -301,12 +228,12 @@ static void wrong_lengths_make_an_empty_list(void **state)
         {true, 1, 17, "q_len on the device sums to more than the schedule's max_q_tokens, 216"},
         {false, 0, 2, "kv_len on the device sums to more than the schedule's max_kv_tokens, 668"},
     };
-    device_run_create(&d, extend, "plain_row:WG_SIZE=32", 1);
-    device_run_create(&silent, extend, "plain_row:WG_SIZE=32", 0);
+    OK(device_run_create(context, &d, extend, "plain_row:WG_SIZE=32", 1));
+    OK(device_run_create(context, &silent, extend, "plain_row:WG_SIZE=32", 0));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int32_t good = cases[i].of_q ? d.run.problem->q_len[cases[i].seq] : d.run.problem->kv_len[cases[i].seq];
-        write_length(&d, cases[i].of_q ? &d.q_len : &d.kv_len, cases[i].seq, cases[i].value);
-        write_length(&silent, cases[i].of_q ? &silent.q_len : &silent.kv_len, cases[i].seq, cases[i].value);
+        device_run_write(&d, cases[i].of_q ? &d.q_len : &d.kv_len, cases[i].seq, cases[i].value);
+        device_run_write(&silent, cases[i].of_q ? &silent.q_len : &silent.kv_len, cases[i].seq, cases[i].value);
         attune_status status = device_run_enqueue(&d, i);
         if (status != ATTUNE_ERROR_INVALID_SIZE || strcmp(attune_last_error(), cases[i].text) != 0)
             fail_msg("%s: \"%s\", not \"%s\"", attune_status_name(status), status ? attune_last_error() : "",
@@ -321,8 +248,8 @@ static void wrong_lengths_make_an_empty_list(void **state)
         clEnqueueReadBuffer(silent.run.queue, silent.run.device.args.o.cl, CL_TRUE,
                             silent.run.device.args.o.byte_offset, sizeof poisoned, &poisoned, 0, NULL, NULL);
         assert_memory_equal(&first, &poisoned, sizeof first);
-        write_length(&d, cases[i].of_q ? &d.q_len : &d.kv_len, cases[i].seq, good);
-        write_length(&silent, cases[i].of_q ? &silent.q_len : &silent.kv_len, cases[i].seq, good);
+        device_run_write(&d, cases[i].of_q ? &d.q_len : &d.kv_len, cases[i].seq, good);
+        device_run_write(&silent, cases[i].of_q ? &silent.q_len : &silent.kv_len, cases[i].seq, good);
     }
     OK(check_run_enqueue(&d.run, 76)); /* poisons the workspace's guards */
     OK(device_run_enqueue(&d, 77));

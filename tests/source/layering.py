@@ -22,7 +22,7 @@ LAYERS = [
     'schedule',
     'validate',
     'compile host run',
-    'merge_states',
+    'merge_states recording',
     'tuner',
     'api search_api',
 ]
@@ -32,7 +32,7 @@ ALIASES = {'problem_parse.c': 'problem', 'schedule_device.c': 'schedule',
            'measure_plan.c': 'tuner'}
 # Where OpenCL is called. What decides, remembers, checks or supervises does not.
 CALLS_OPENCL = {'cl', 'context', 'workload_device', 'plan', 'launch', 'merge', 'schedule', 'tensor', 'build', 'compile', 'host',
-                'run', 'validate'}
+                'run', 'recording', 'validate'}
 # search runs on recorded timings as well as on a device's: no OpenCL, no input or output, no clock.
 SEARCH_SYSTEM = {'assert.h', 'float.h', 'limits.h', 'math.h', 'stdbool.h', 'stddef.h', 'stdint.h', 'stdlib.h', 'string.h'}
 SEARCH_INTERNAL = {'base/rng.h'}
