@@ -68,15 +68,21 @@ static int64_t workspace_floats(const attune_plan *plan, const attune_schedule *
     return schedule->bounds.partial_rows * (plan->desc.head_dim_vo + 1);
 }
 
+attune_status run_check_pair(const struct attune_plan *plan, const struct attune_schedule *schedule)
+{
+    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) == 0)
+        return ATTUNE_OK;
+    return set_error(ATTUNE_ERROR_MISMATCH, "schedule was made for a plan with another descriptor or configurations");
+}
+
 attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_schedule *schedule, size_t *bytes)
 {
     if (!plan || !schedule || !bytes)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !plan ? "plan" : !schedule ? "schedule" : "bytes");
-    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
-        return set_error(ATTUNE_ERROR_MISMATCH,
-                         "schedule was made for a plan with another descriptor or configurations");
-    *bytes = (size_t)workspace_floats(plan, schedule) * sizeof(float);
-    return ATTUNE_OK;
+    attune_status status = run_check_pair(plan, schedule);
+    if (status == ATTUNE_OK)
+        *bytes = (size_t)workspace_floats(plan, schedule) * sizeof(float);
+    return status;
 }
 
 /* One tensor of the table below: where it goes. */
@@ -280,10 +286,12 @@ static attune_status validate(struct attune_launcher *launcher, const struct att
     struct validate_tables tables = {.memory = memory, .args = args, .num_indices = INT64_MAX};
     struct launch_memory given = {0};
     size_t bytes = 0;
-    if (!plan->has_layout || !schedule->cached_tokens)
-        return ATTUNE_OK;
-    attune_status status =
-        bind_indices(plan, last, "last_page_len", schedule->batch, false, 0, &given, &tables.last_page_len_offset);
+    attune_status status = ATTUNE_OK;
+    if (schedule->from_device)
+        status = validate_lengths(schedule, queue, num_wait, wait);
+    if (status != ATTUNE_OK || !plan->has_layout || !schedule->cached_tokens)
+        return status;
+    status = bind_indices(plan, last, "last_page_len", schedule->batch, false, 0, &given, &tables.last_page_len_offset);
     if (status != ATTUNE_OK)
         return status;
     tables.last_page_len = given.arg[0];
@@ -293,7 +301,7 @@ static attune_status validate(struct attune_launcher *launcher, const struct att
     return validate_step(&launcher->validator, plan, &tables, queue, num_wait, wait);
 }
 
-static attune_status is_out_of_order(cl_command_queue queue, bool *out)
+attune_status run_is_out_of_order(cl_command_queue queue, bool *out)
 {
     cl_command_queue_properties properties = 0;
     cl_int code = clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
@@ -328,16 +336,17 @@ static attune_status enqueue_configs(struct attune_launcher *launcher, const str
     return status;
 }
 
+const enum launch_arg run_merge_order[MERGE_NUM_MEMORY] = {LAUNCH_SCHEDULE, LAUNCH_WORKSPACE, LAUNCH_O, LAUNCH_LSE};
+
 static attune_status enqueue_merge(struct attune_launcher *launcher, const struct launch_memory *memory,
                                    struct attention_args *args, cl_command_queue queue, const struct launched *launched,
                                    cl_event *event)
 {
     const struct attune_plan *plan = launcher->plan;
-    static const enum launch_arg order[MERGE_NUM_MEMORY] = {LAUNCH_SCHEDULE, LAUNCH_WORKSPACE, LAUNCH_O, LAUNCH_LSE};
     struct merge_memory merge = {0};
     for (int i = 0; i < MERGE_NUM_MEMORY; i++) {
-        merge.arg[i].cl = memory->arg[order[i]].cl;
-        merge.arg[i].svm = memory->arg[order[i]].svm;
+        merge.arg[i].cl = memory->arg[run_merge_order[i]].cl;
+        merge.arg[i].svm = memory->arg[run_merge_order[i]].svm;
     }
     args->num_groups = plan->merge.num_groups;
     return merge_launch(launcher->merge, &plan->merge, &merge, MERGE_NUM_MEMORY, args, sizeof *args, queue,
@@ -352,7 +361,7 @@ static attune_status enqueue(struct attune_launcher *launcher, const struct attu
 {
     struct launched launched = {.keep = event != NULL};
     bool merged = schedule->list.merge_rows > 0;
-    attune_status status = merged ? is_out_of_order(queue, &launched.keep) : ATTUNE_OK;
+    attune_status status = merged ? run_is_out_of_order(queue, &launched.keep) : ATTUNE_OK;
     if (status == ATTUNE_OK)
         status = enqueue_configs(launcher, schedule, memory, args, queue, num_wait, wait, &launched);
     if (status == ATTUNE_OK && merged)
@@ -371,6 +380,19 @@ static attune_status enqueue(struct attune_launcher *launcher, const struct attu
     return status;
 }
 
+attune_status run_bind(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                       const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out)
+{
+    attune_status status;
+    *out = (struct attention_args){.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
+    if ((status = bind_contiguous(plan, schedule, in, memory, out)) != ATTUNE_OK)
+        return status;
+    if (plan->has_layout && (status = bind_cache(plan, schedule, in, memory, out)) != ATTUNE_OK)
+        return status;
+    memory->arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
+    return bind_workspace(plan, schedule, in, memory, out);
+}
+
 attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
                                    const attune_attention_args *in, cl_command_queue queue, cl_uint num_wait,
                                    const cl_event *wait, cl_event *event)
@@ -386,20 +408,14 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     attune_status status = struct_check(in, sizeof *in, "args");
     if (status != ATTUNE_OK || (status = queue_check(plan->context, queue)) != ATTUNE_OK)
         return status;
-    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
-        return set_error(ATTUNE_ERROR_MISMATCH,
-                         "schedule was made for a plan with another descriptor or configurations");
+    if ((status = run_check_pair(plan, schedule)) != ATTUNE_OK)
+        return status;
     if (schedule->current < 0)
         return set_error(ATTUNE_ERROR_MISMATCH, "schedule has no work list; call attune_schedule_update first");
     struct launch_memory memory = {0};
-    struct attention_args args = {.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
-    if ((status = bind_contiguous(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
+    struct attention_args args;
+    if ((status = run_bind(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
-    if (plan->has_layout && (status = bind_cache(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
-        return status;
-    if ((status = bind_workspace(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
-        return status;
-    memory.arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
     if (plan->check && (status = validate(launcher, schedule, in, &memory, &args, queue, num_wait, wait)) != ATTUNE_OK)
         return status;
     return enqueue(launcher, schedule, &memory, &args, queue, num_wait, wait, event);
