@@ -176,19 +176,14 @@ static int column_of(const struct cursor *at)
     return at->segment * COST_CLASSES + rule_cost_class(at->tile.q_count, at->kv_end - at->kv_begin);
 }
 
-// Writes the item for every group of heads; between heads lie all items of its class.
+// Writes the item for every group of heads, in the order of enum item_word; between heads lie all items of its class.
 static void write_item(const struct cursor *at, global int *items, const struct schedule_args *args, long index, int stride)
 {
-    for (int head = 0; head < args->num_q_heads; head += args->segments[at->segment].tile_heads) {
-        global int *item = items + index * ITEM_WORDS;
-        item[ITEM_SEQ] = at->seq;
-        item[ITEM_HEAD] = head;
-        item[ITEM_Q_BEGIN] = at->tile.q_begin;
-        item[ITEM_Q_COUNT] = at->tile.q_count;
-        item[ITEM_KV_BEGIN] = at->kv_begin;
-        item[ITEM_KV_END] = at->kv_end;
-        item[ITEM_SPLIT] = at->split;
-        item[ITEM_RESERVED] = 0;
+    const int tile_heads = args->segments[at->segment].tile_heads, num_q_heads = args->num_q_heads;
+    int8 item = (int8)(at->seq, 0, at->tile.q_begin, at->tile.q_count, at->kv_begin, at->kv_end, at->split, 0);
+    for (int head = 0; head < num_q_heads; head += tile_heads) {
+        item.s1 = head; // ITEM_HEAD
+        vstore8(item, index, items);
         index += stride;
     }
 }
