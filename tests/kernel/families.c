@@ -82,6 +82,14 @@ static const char *const biting[] = {
     "extend:hq=14,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=300/5,new=3/65",
     "extend:hq=4,hkv=4,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=0,prefix=0/64/200,new=32/31/1",
     "extend:hq=2,hkv=1,d=576,dv=512,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=40,new=9",
+    "decode:hq=1,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,page=0,kvlen=0/1/15/16/17/31/32/33/63/64/65",
+    "decode:hq=6,hkv=2,d=80,q=fp16,kv=fp16,prec=strict,page=1,kvlen=16/0/200/1",
+    "decode:hq=14,hkv=2,d=64,q=bf16,kv=fp16,o=fp32,prec=strict,page=1,causal=1,new=1/2/3/5/9,kvlen=17/2/64/5/131",
+    "decode:hq=8,hkv=1,d=128,q=fp16,kv=bf16,o=bf16,prec=strict,page=0,causal=1,new=4/3/0/1,kvlen=300/2/5/129",
+    "decode:hq=8,hkv=2,d=96,q=fp32,kv=bf16,o=fp16,prec=strict,page=0,causal=0,new=2/7,kvlen=130/33",
+    "decode:hq=32,hkv=1,d=256,q=bf16,kv=bf16,prec=strict,page=1,kvlen=70",
+    "decode:hq=16,hkv=1,d=576,dv=512,q=fp16,kv=fp16,prec=strict,page=1,kvlen=49",
+    "decode:hq=4,hkv=1,d=64,dv=128,q=fp16,kv=fp16,prec=strict,page=0,kvlen=3000/40",
 };
 
 static void sizes_that_bite(void **state)
@@ -104,13 +112,9 @@ static void sizes_that_bite(void **state)
         }
 }
 
-/* Default values of each family that takes the usual shapes: four magnitudes, logits beyond +-1e3, and hard patterns.
- */
-static void magnitudes_and_patterns(void **state)
+/* A configuration of each family that takes the problem: four magnitudes, logits beyond +-1e3, and hard patterns. */
+static void all_patterns(const char *problem)
 {
-    (void)state;
-    static const char problem[] =
-        "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=0/37/130,new=20/33/40";
     static const float magnitudes[] = {1e-3f, 1.0f, 4.0f, 30.0f};
     for (int family = 0; family < family_count(); family++) {
         struct kernel_config config;
@@ -129,6 +133,13 @@ static void magnitudes_and_patterns(void **state)
                 must_hold(problem, text, &options);
             }
     }
+}
+
+static void magnitudes_and_patterns(void **state)
+{
+    (void)state;
+    all_patterns("extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=0/37/130,new=20/33/40");
+    all_patterns("decode:hq=8,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=0,new=2/1/2,kvlen=40/200/1");
 }
 
 static int draw(struct rng *rng, int low, int high)
