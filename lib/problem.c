@@ -385,6 +385,7 @@ struct kernel_facts problem_facts(const attune_attention_desc *desc, int32_t pag
         .precision = (int32_t)desc->precision,
         .sub_group_size = backend_sub_group_size(choice),
         .half_load = choice->limits.half_load,
+        .decode = desc->operation == ATTUNE_DECODE,
     };
 }
 

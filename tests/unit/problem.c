@@ -313,6 +313,7 @@ static void buckets(void **state)
     const struct backend_choice choice = {.limits.work_group_multiple = 32};
     struct kernel_facts facts = problem_facts(&problem->desc, problem->page_size, &choice);
     assert_true(facts.has_cache && facts.has_new && facts.causal && facts.group_size == 2 && facts.head_dim_vo == 8);
+    assert_false(facts.decode);
     attune_problem_destroy(&problem);
     const int32_t zero = 0, one = 1;
     attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
