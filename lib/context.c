@@ -31,7 +31,8 @@ static attune_status context_new(const attune_context_options *options, const st
         free(context);
         return status;
     }
-    select_probe(context->cache, &context->choice);
+    struct probe_record probe;
+    select_probe(context->cache, &context->choice, &probe);
     *out = context;
     return ATTUNE_OK;
 }

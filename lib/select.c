@@ -25,14 +25,13 @@ void select_apply_probe(const struct probe_facts *facts, struct device_limits *l
         limits->max_work_group_size = facts->max_work_group_size;
 }
 
-bool select_probe(struct cache *cache, struct backend_choice *choice)
+bool select_probe(struct cache *cache, struct backend_choice *choice, struct probe_record *out)
 {
     struct cache_key key = {0};
-    struct probe_facts facts;
     select_device_key(choice, &key);
-    if (!cache_probe_find(cache, &key, &facts))
+    if (!cache_probe_find(cache, &key, out, NULL))
         return false;
-    select_apply_probe(&facts, &choice->limits);
+    select_apply_probe(&out->facts, &choice->limits);
     return true;
 }
 

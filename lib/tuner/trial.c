@@ -9,8 +9,9 @@
 double trial_run(struct attune_target *target, const struct trial *trial, double *elapsed_ms, json_t **out)
 {
     json_t *reply;
-    json_t *request = json_pack("{s:s,s:s,s:i,s:i,s:i}", "op", trial->op, "trial", trial->name, "vec", trial->vec,
-                                "iterations", trial->iterations, "launches", trial->launches);
+    json_t *request =
+        json_pack("{s:s,s:s,s:i,s:i,s:i,s:I}", "op", trial->op, "trial", trial->name, "vec", trial->vec, "iterations",
+                  trial->iterations, "launches", trial->launches, "size", (json_int_t)trial->size);
     *elapsed_ms = 0;
     if (out)
         *out = NULL;
@@ -34,7 +35,8 @@ double trial_run(struct attune_target *target, const struct trial *trial, double
 static int size_trial(struct attune_target *target, struct trial *trial)
 {
     double elapsed_ms;
-    trial->iterations = FIRST_ITERATIONS;
+    if (!trial->iterations)
+        trial->iterations = FIRST_ITERATIONS;
     trial_run(target, trial, &elapsed_ms, NULL); /* compiles */
     for (int step = 0; step < 3; step++) {
         if (trial_run(target, trial, &elapsed_ms, NULL) <= 0)
