@@ -49,26 +49,12 @@
 
 #if INSTRUCTION <= HALF_F16C
 
-#if INSTRUCTION == HALF_INTEGER
-static float16 widen(global const half *in)
-{
-    uint16 bits = convert_uint16(vload16(0, (global const ushort *)in));
-    uint16 magnitude = bits & 0x7fff;
-    // Scaling by 2^112 makes the exponent right for normals and subnormals alike; it is exact.
-    uint16 finite = as_uint16(as_float16(magnitude << 13) * 0x1p112f);
-    uint16 special = select((uint16)(0), (uint16)(0x7f800000), magnitude > (uint16)(0x7bff));
-    return as_float16((bits & 0x8000) << 16 | finite | special);
-}
-#elif INSTRUCTION == HALF_VLOAD
-#define widen(in) vload_half16(0, in)
-#else
-static float16 widen(global const half *in)
-{
-    float16 result;
-    __asm__("vcvtph2ps %1, %0" : "=v"(result) : "m"(*(global const ushort16 *)in));
-    return result;
-}
-#endif
+// The very loads that the families use.
+#define Q_TYPE 2
+#define KV_TYPE 2
+#define HALF_LOAD (INSTRUCTION - HALF_INTEGER)
+#include "half.clh"
+#define widen(pointer) load_fp16_16(pointer)
 
 KERNEL void probe_instruction(global const uint *in, global uint *out)
 {

@@ -56,9 +56,8 @@ bool kv_cache_extent(const struct attune_kv_layout *layout, const struct kv_stri
            !__builtin_add_overflow(pages, page, extent);
 }
 
-/* True where no two rows of dim elements share one: each stride, from the smallest on, steps over all that the smaller ones
- * reach. Sizes of 1 do not count. */
-static bool rows_apart(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim)
+/* Each stride, from the smallest on, steps over all that the smaller ones reach. Sizes of 1 do not count. */
+bool kv_rows_apart(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim)
 {
     struct {
         int64_t size, stride;
@@ -103,7 +102,7 @@ static attune_status set_strides(const struct attune_kv_layout *layout, const ch
     if (given->page < 0 || given->token < 0 || given->head < 0 || !kv_cache_extent(layout, given, dim, &extent))
         return set_error(ATTUNE_ERROR_STRIDE, "options.%s strides (page %lld, token %lld, head %lld) are negative or overflow",
                          tensor, (long long)given->page, (long long)given->token, (long long)given->head);
-    if (!rows_apart(layout, given, dim))
+    if (!kv_rows_apart(layout, given, dim))
         return set_error(ATTUNE_ERROR_STRIDE,
                          "options.%s strides (page %lld, token %lld, head %lld) make rows of %lld elements overlap", tensor,
                          (long long)given->page, (long long)given->token, (long long)given->head, (long long)dim);

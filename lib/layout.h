@@ -29,4 +29,7 @@ bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_to
 bool kv_cache_extent(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim,
                      int64_t *extent);
 
+/* True where no two of its rows of dim elements share one. */
+bool kv_rows_apart(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim);
+
 #endif

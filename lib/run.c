@@ -7,10 +7,13 @@
 #include "desc.h"
 #include "launch.h"
 #include "schedule.h"
+#include "tensor.h"
+#include "validate.h"
 
 struct attune_launcher {
     const struct attune_plan *plan;
     cl_kernel kernels[PLAN_MAX_CONFIGS];
+    struct validator validator;
 };
 
 attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **out)
@@ -32,8 +35,11 @@ attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **
             return cl_error(code, "clCreateKernel(attention)");
         }
     }
+    attune_status status = validator_create(plan, &launcher->validator);
+    if (status != ATTUNE_OK)
+        attune_launcher_destroy(&launcher);
     *out = launcher;
-    return ATTUNE_OK;
+    return status;
 }
 
 void attune_launcher_destroy(attune_launcher **address)
@@ -45,6 +51,7 @@ void attune_launcher_destroy(attune_launcher **address)
     for (int32_t i = 0; i < PLAN_MAX_CONFIGS; i++)
         if (launcher->kernels[i])
             clReleaseKernel(launcher->kernels[i]);
+    validator_destroy(&launcher->validator);
     free(launcher);
 }
 
@@ -57,89 +64,6 @@ attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_s
                          "schedule was made for a plan with another descriptor or configurations");
     *bytes = 0; /* no family splits keys over work-groups yet */
     return ATTUNE_OK;
-}
-
-/* int32 has the size of fp32, which is all that the checks ask of a dtype. */
-#define DTYPE_INT32 ATTUNE_FP32
-
-/* What one tensor of a run must be. */
-struct expected {
-    const char *name;
-    attune_dtype dtype;
-    int64_t tokens, heads, dim;
-    int64_t packed_token, packed_head; /* strides that 0 stands for */
-    bool required, output;
-};
-
-/* Where a tensor starts and how it is strided, for attention_args. */
-struct placed {
-    abi_i64 offset, stride_token, stride_head;
-};
-
-static bool rows_overlap(const struct expected *e, const struct placed *at)
-{
-    int64_t heads, tokens;
-    return (e->heads > 1 && at->stride_head < e->dim) || (e->tokens > 1 && at->stride_token < e->dim) ||
-           !tensor_extent(1, e->heads, e->dim, at->stride_token, at->stride_head, &heads) ||
-           !tensor_extent(e->tokens, 1, e->dim, at->stride_token, at->stride_head, &tokens) ||
-           (e->tokens > 1 && e->heads > 1 && at->stride_token < heads && at->stride_head < tokens);
-}
-
-static attune_status check_memory(const struct attune_context *context, const attune_tensor *t,
-                                  const struct expected *e, int64_t extent)
-{
-    size_t element = dtype_size(e->dtype), size = 0, end;
-    cl_context owner = NULL;
-    if (t->byte_offset % element)
-        return set_error(ATTUNE_ERROR_OFFSET, "%s.byte_offset is %zu; it must be a multiple of %zu", e->name,
-                         t->byte_offset, element);
-    if (t->type == ATTUNE_MEMORY_SVM)
-        return context->choice.device.coarse_svm || context->choice.device.fine_svm
-                   ? ATTUNE_OK
-                   : set_error(ATTUNE_ERROR_UNSUPPORTED, "%s is SVM memory; this device has none", e->name);
-    cl_int code = clGetMemObjectInfo(t->cl, CL_MEM_CONTEXT, sizeof owner, &owner, NULL);
-    if (code == CL_SUCCESS)
-        code = clGetMemObjectInfo(t->cl, CL_MEM_SIZE, sizeof size, &size, NULL);
-    if (code != CL_SUCCESS)
-        return set_opencl_error(ATTUNE_ERROR_WRONG_CONTEXT, code, "%s is not a valid OpenCL buffer", e->name);
-    if (owner != context->cl)
-        return set_error(ATTUNE_ERROR_WRONG_CONTEXT, "%s belongs to another OpenCL context", e->name);
-    if (t->byte_offset > size || (t->byte_offset == size && extent))
-        return set_error(ATTUNE_ERROR_OFFSET, "%s.byte_offset is %zu; its buffer has %zu bytes", e->name,
-                         t->byte_offset, size);
-    if (__builtin_mul_overflow((size_t)extent, element, &end) || end > size - t->byte_offset)
-        return set_error(ATTUNE_ERROR_BUFFER_TOO_SMALL,
-                         "%s needs %lld elements of %zu bytes from byte_offset %zu; its buffer has %zu bytes", e->name,
-                         (long long)extent, element, t->byte_offset, size);
-    return ATTUNE_OK;
-}
-
-static attune_status check_tensor(const struct attune_context *context, const attune_tensor *t,
-                                  const struct expected *e, struct placed *at)
-{
-    if (t->type == ATTUNE_MEMORY_NONE)
-        return e->required ? set_error(ATTUNE_ERROR_MISSING_TENSOR, "%s is missing; this run needs it", e->name)
-                           : ATTUNE_OK;
-    if (t->type != ATTUNE_MEMORY_CL && t->type != ATTUNE_MEMORY_SVM)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s.type is %d; memory must be a cl_mem (1) or SVM (2)", e->name,
-                         (int)t->type);
-    if (t->type == ATTUNE_MEMORY_CL ? !t->cl : !t->svm)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s.%s is NULL", e->name,
-                         t->type == ATTUNE_MEMORY_CL ? "cl" : "svm");
-    int64_t extent;
-    at->stride_token = t->stride_token ? t->stride_token : e->packed_token;
-    at->stride_head = t->stride_head ? t->stride_head : e->packed_head;
-    if (at->stride_token < 0 || at->stride_head < 0)
-        return set_error(ATTUNE_ERROR_STRIDE, "%s has strides (%lld, %lld); they must not be negative", e->name,
-                         (long long)at->stride_token, (long long)at->stride_head);
-    if (!tensor_extent(e->tokens, e->heads, e->dim, at->stride_token, at->stride_head, &extent))
-        return set_error(ATTUNE_ERROR_OVERFLOW, "%s with strides (%lld, %lld) does not fit 64 bits", e->name,
-                         (long long)at->stride_token, (long long)at->stride_head);
-    if (e->output && rows_overlap(e, at))
-        return set_error(ATTUNE_ERROR_STRIDE, "%s has strides (%lld, %lld); its rows of %lld elements overlap", e->name,
-                         (long long)at->stride_token, (long long)at->stride_head, (long long)e->dim);
-    at->offset = (abi_i64)(t->byte_offset / dtype_size(e->dtype));
-    return check_memory(context, t, e, extent);
 }
 
 /* One tensor of the table below: where it goes. */
@@ -220,8 +144,8 @@ static attune_status bind_contiguous(const struct attune_plan *plan, const struc
                 &out->lse_stride_head);
 }
 
-/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund and
- * Montgomery, Division by Invariant Integers using Multiplication, 1994). */
+/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund
+ * and Montgomery, Division by Invariant Integers using Multiplication, 1994). */
 static void set_page_size(struct attention_args *out, int32_t page_size)
 {
     out->page_size = page_size;
@@ -233,31 +157,14 @@ static void set_page_size(struct attention_args *out, int32_t page_size)
     out->page_shift = log - 1;
 }
 
-/* A cache lies in the plan's layout; strides of the tensor itself may replace those of pages of one token. */
 static attune_status bind_cache_tensor(const struct attune_plan *plan, const attune_tensor *t, const char *name,
                                        int64_t dim, bool required, struct kv_strides strides, enum launch_arg arg,
                                        struct launch_memory *memory, abi_i64 *offset, struct kv_strides *out)
 {
-    const struct attune_kv_layout *layout = &plan->layout;
-    const struct expected e = {.name = name, .dtype = layout->dtype, .required = required};
-    int64_t *token = layout->page_size == 1 ? &strides.page : &strides.token, extent;
-    if (t->stride_token && layout->page_size == 1)
-        *token = t->stride_token;
-    if (t->stride_head && layout->page_size == 1)
-        strides.head = t->stride_head;
-    if ((t->stride_token && t->stride_token != *token) || (t->stride_head && t->stride_head != strides.head))
-        return set_error(ATTUNE_ERROR_MISMATCH,
-                         "%s has strides (%lld, %lld); the plan's layout has (%lld, %lld), which 0 stands for", name,
-                         (long long)t->stride_token, (long long)t->stride_head, (long long)*token,
-                         (long long)strides.head);
+    const struct expected e = {.name = name, .dim = dim, .required = required};
     struct placed at = {0};
-    attune_status status = check_tensor(plan->context, t, &e, &at);
+    attune_status status = check_cache_tensor(&plan->layout, t, &e, &strides, &at);
     if (status != ATTUNE_OK || t->type == ATTUNE_MEMORY_NONE)
-        return status;
-    if (!kv_cache_extent(layout, &strides, dim, &extent))
-        return set_error(ATTUNE_ERROR_OVERFLOW, "%s with strides (%lld, %lld) does not fit 64 bits", name,
-                         (long long)*token, (long long)strides.head);
-    if ((status = check_memory(plan->context, t, &e, extent)) != ATTUNE_OK)
         return status;
     memory->arg[arg].cl = t->type == ATTUNE_MEMORY_CL ? t->cl : NULL;
     memory->arg[arg].svm = t->type == ATTUNE_MEMORY_SVM ? t->svm : NULL;
@@ -324,6 +231,30 @@ static attune_status bind_cache(const struct attune_plan *plan, const struct att
     return bind_pages(plan, schedule, in, memory, out);
 }
 
+/* Debug mode. */
+static attune_status validate(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                              const attune_attention_args *in, const struct launch_memory *memory,
+                              const struct attention_args *args, cl_command_queue queue, cl_uint num_wait,
+                              const cl_event *wait)
+{
+    const struct attune_plan *plan = launcher->plan;
+    const attune_tensor *indices = &in->kv_indices, *last = &in->last_page_len;
+    const struct expected e = {"last_page_len", DTYPE_INT32, schedule->batch, 1, 1, 1, 1, false, false};
+    struct validate_tables tables = {.memory = memory, .args = args, .num_indices = INT64_MAX};
+    struct launch_memory given = {0};
+    size_t bytes = 0;
+    if (!plan->has_layout || !schedule->cached_tokens)
+        return ATTUNE_OK;
+    attune_status status = bind(plan->context, last, &e, 0, &given, &tables.last_page_len_offset, NULL, NULL);
+    if (status != ATTUNE_OK)
+        return status;
+    tables.last_page_len = given.arg[0];
+    if (indices->type == ATTUNE_MEMORY_CL &&
+        clGetMemObjectInfo(indices->cl, CL_MEM_SIZE, sizeof bytes, &bytes, NULL) == CL_SUCCESS)
+        tables.num_indices = (int64_t)((bytes - indices->byte_offset) / sizeof(int32_t));
+    return validate_step(&launcher->validator, plan, &tables, queue, num_wait, wait);
+}
+
 /* Launches the configurations that have items. With several, the caller's event is a marker behind them all. */
 static attune_status enqueue(struct attune_launcher *launcher, const struct attune_schedule *schedule,
                              const struct launch_memory *memory, struct attention_args *args, cl_command_queue queue,
@@ -386,5 +317,7 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     if (plan->has_layout && (status = bind_cache(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
     memory.arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
+    if (plan->check && (status = validate(launcher, schedule, in, &memory, &args, queue, num_wait, wait)) != ATTUNE_OK)
+        return status;
     return enqueue(launcher, schedule, &memory, &args, queue, num_wait, wait, event);
 }

@@ -29,7 +29,7 @@ bool select_probe(struct cache *cache, struct backend_choice *choice, struct pro
 {
     struct cache_key key = {0};
     select_device_key(choice, &key);
-    if (!cache_probe_find(cache, &key, out, NULL))
+    if (!cache_probe_find(cache, &key, out))
         return false;
     select_apply_probe(&out->facts, &choice->limits);
     return true;

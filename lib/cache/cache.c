@@ -58,12 +58,10 @@ static bool set_folders(struct cache *cache, const struct cache_paths *paths)
         if (!folders[level] || !*folders[level])
             continue;
         cache->entries[level] = join(folders[level], "entries");
-        if (!cache->entries[level])
+        cache->records[level] = join(folders[level], "records");
+        if (!cache->entries[level] || !cache->records[level])
             return false;
     }
-    for (int level = CACHE_USER; level <= CACHE_SITE; level++)
-        if (cache->entries[level] && !(cache->probes[level] = join(folders[level], "probes")))
-            return false;
     if (cache->entries[CACHE_USER])
         cache->binaries = join(paths->user, "binaries");
     return !cache->entries[CACHE_USER] || cache->binaries;
@@ -95,8 +93,9 @@ void cache_close(struct cache **cache)
         return;
     for (int level = 0; level < CACHE_LEVELS; level++) {
         free((*cache)->entries[level]);
-        free((*cache)->probes[level]);
+        free((*cache)->records[level]);
     }
+    records_free(&(*cache)->records_memory);
     free((*cache)->binaries);
     free((*cache)->memory);
     free((*cache)->logged);

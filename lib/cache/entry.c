@@ -5,6 +5,7 @@
  */
 #include "cache/entry.h"
 #include "cache/fields.h"
+#include "cache/record.h"
 #include "cache/sealed.h"
 
 #include <inttypes.h>
@@ -18,8 +19,6 @@
 #define DOUBLE(name) #name, FIELD_DOUBLE, offsetof(struct cache_entry, name), 0, 0, 0
 #define COUNT(x) (sizeof(x) / sizeof *(x))
 
-/* First those of the device. */
-#define NUM_DEVICE_FIELDS 8
 static const struct field key_fields[] = {
     {STRING(cache_key, device_name)},
     {STRING(cache_key, device_vendor)},
@@ -43,6 +42,10 @@ static const struct field key_fields[] = {
     {INT32(cache_key, log2_kv, -1, 62)},
     {INT32(cache_key, log2_heads, -1, 62)},
 };
+
+/* The tables' parts: device, problem, shape. */
+#define DEVICE_FIELDS 8
+#define SHAPE_FIELDS 3
 
 static const struct field receipt_fields[] = {
     {INT32(cache_receipt, valid, 0, 1)},  {STRING(cache_receipt, device_name)}, {STRING(cache_receipt, driver)},
@@ -68,7 +71,7 @@ static const struct field entry_fields[] = {
     {STRING(cache_entry, journal)},
 };
 
-static const char *const entry_others[] = {"schema", "key", "config", "receipt", NULL};
+static const char *const entry_others[] = {"schema", "checksum", "key", "config", "receipt", NULL};
 static const char *const no_others[] = {NULL};
 
 /* ---- keys */
@@ -91,18 +94,6 @@ void cache_key_hash(const struct cache_key *key, char hex[HASH_HEX_SIZE])
     hash_hex(text, length, hex);
 }
 
-const struct field *cache_key_device_fields(size_t *count)
-{
-    *count = NUM_DEVICE_FIELDS;
-    return key_fields;
-}
-
-void cache_key_device(const struct cache_key *key, struct cache_key *device)
-{
-    memset(device, 0, sizeof *device);
-    memcpy(device, key, offsetof(struct cache_key, operation));
-}
-
 bool cache_key_equal(const struct cache_key *a, const struct cache_key *b)
 {
     for (size_t i = 0; i < COUNT(key_fields); i++) {
@@ -115,6 +106,13 @@ bool cache_key_equal(const struct cache_key *a, const struct cache_key *b)
     return true;
 }
 
+attune_status cache_key_part_to_json(const struct cache_key *key, enum cache_key_part part, json_t *object)
+{
+    size_t first = part == KEY_DEVICE ? 0 : DEVICE_FIELDS;
+    size_t end = part == KEY_DEVICE ? DEVICE_FIELDS : COUNT(key_fields) - SHAPE_FIELDS;
+    return fields_to_json(key_fields + first, end - first, "key.", key, object);
+}
+
 /* ---- configuration: {"family": NAME, parameters by name} */
 
 static attune_status check_value(const struct family_param *param, int64_t value)
@@ -125,7 +123,7 @@ static attune_status check_value(const struct family_param *param, int64_t value
     return set_error(ATTUNE_ERROR_SYNTAX, "config.%s is %" PRId64 ", which is not in the space", param->name, value);
 }
 
-static attune_status config_to_json(const struct kernel_config *config, json_t *object)
+attune_status cache_config_to_json(const struct kernel_config *config, json_t *object)
 {
     if (config->family < 0 || config->family >= family_count())
         return set_error(ATTUNE_ERROR_SYNTAX, "config.family is number %d of %d", config->family, family_count());
@@ -153,7 +151,7 @@ static attune_status param_from_json(const struct family_param *param, const jso
     return status;
 }
 
-static attune_status config_from_json(const json_t *object, struct kernel_config *out)
+attune_status cache_config_from_json(const json_t *object, struct kernel_config *out)
 {
     const char *name = json_string_value(json_object_get(object, "family"));
     if (!name)
@@ -182,14 +180,15 @@ static attune_status fill(const struct cache_entry *entry, json_t *root)
 {
     json_t *key = json_object(), *config = json_object(), *receipt = json_object();
     /* Sets steal the references, even when they fail. */
-    bool set = !json_object_set_new(root, "key", key);
+    bool set = !json_object_set_new(root, "schema", json_integer(CACHE_SCHEMA));
+    set = !json_object_set_new(root, "key", key) && set;
     set = !json_object_set_new(root, "config", config) && set;
     set = !json_object_set_new(root, "receipt", receipt) && set;
     if (!set)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
     attune_status status = fields_to_json(key_fields, COUNT(key_fields), "key.", &entry->key, key);
     if (!status)
-        status = config_to_json(&entry->config, config);
+        status = cache_config_to_json(&entry->config, config);
     if (!status)
         status = fields_to_json(receipt_fields, COUNT(receipt_fields), "receipt.", &entry->receipt, receipt);
     if (!status)
@@ -205,7 +204,7 @@ attune_status cache_entry_format(const struct cache_entry *entry, char **text)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
     attune_status status = fill(entry, root);
     if (!status)
-        status = sealed_format(root, CACHE_SCHEMA, CACHE_ENTRY_MAX, text);
+        status = sealed_format(root, CACHE_ENTRY_MAX, text);
     json_decref(root);
     return status;
 }
@@ -231,7 +230,7 @@ static attune_status members_from_json(const json_t *root, struct cache_entry *o
         status = fields_from_json(entry_fields, COUNT(entry_fields), "", entry_others, root, out);
     if (status)
         return status;
-    status = config_from_json(config, &out->config);
+    status = cache_config_from_json(config, &out->config);
     if (status && (out->config.family < 0 || cache_entry_stale(out)))
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "of another version: %s", attune_last_error());
     return status;
@@ -253,14 +252,15 @@ attune_status cache_entry_from_json(const char *text, size_t size, struct cache_
 {
     json_t *root;
     struct cache_entry entry = {0};
-    attune_status status = sealed_parse(text, size, CACHE_SCHEMA, CACHE_ENTRY_MAX, &root);
-    if (!status)
-        status = members_from_json(root, &entry);
+    attune_status status = sealed_parse(text, size, CACHE_ENTRY_MAX, CACHE_SCHEMA, &root);
+    if (status)
+        return status;
+    status = members_from_json(root, &entry);
     json_decref(root);
     if (!status)
         status = check_canonical(&entry, text, size);
     if (status)
-        return quote_safely(status);
+        return sealed_quote_safely(status);
     entry.stale = cache_entry_stale(&entry);
     *out = entry;
     return ATTUNE_OK;

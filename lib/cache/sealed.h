@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Small JSON files that are hostile until checked: sorted members, a schema's number, a checksum over all of it. */
+ * JSON objects with a schema and a checksum over all of their members: sorted, in one form. */
 #ifndef ATTUNE_CACHE_SEALED_H
 #define ATTUNE_CACHE_SEALED_H
 
@@ -7,15 +7,15 @@
 
 #include "base/base.h"
 
-/* Adds "schema" and "checksum" to the object and writes it: free(*text), NULL on errors. INVALID_SIZE: longer than max.
- */
-attune_status sealed_format(json_t *root, int schema, size_t max, char **text);
+/* Adds "checksum" to root, which has "schema" already, and writes it as text (free() it) of at most max bytes.
+ * INVALID_SIZE when longer; OUT_OF_MEMORY. */
+attune_status sealed_format(json_t *root, size_t max, char **text);
 
-/* Reads and checks it, and takes the checksum's member out again: json_decref(*root), NULL on errors. Members other
- * than "schema" are the caller's to check. UNSUPPORTED: another schema. */
-attune_status sealed_parse(const char *text, size_t size, int schema, size_t max, json_t **root);
+/* Parses the text of a file that nobody vouches for: an object without duplicate members, of at most max bytes, whose
+ * checksum fits. *root (json_decref it) has no "checksum" then. SYNTAX; UNSUPPORTED for another schema. */
+attune_status sealed_parse(const char *text, size_t size, size_t max, int32_t schema, json_t **root);
 
-/* Returns status, with the last error's text made fit for terminals: it may quote the file. */
-attune_status quote_safely(attune_status status);
+/* Returns status with the last error's text free of control characters: it may quote the file, and end on terminals. */
+attune_status sealed_quote_safely(attune_status status);
 
 #endif
