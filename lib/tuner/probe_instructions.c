@@ -7,7 +7,7 @@
 
 #define REPEATS 5
 /* Ways to widen fp16 are listed from the plainest to the most special; noise must not decide between equals. */
-#define ABOUT_AS_FAST 0.9
+#define ABOUT_AS_FAST 0.75
 
 _Static_assert((int)ATTUNE_FEATURE_FP16 == FEATURE_FP16 && (int)ATTUNE_FEATURE_SUB_GROUPS == FEATURE_SUB_GROUPS &&
                    (int)ATTUNE_FEATURE_DOT8 == FEATURE_DOT8 && (int)ATTUNE_FEATURE_BF16_DOT == FEATURE_BF16_DOT &&

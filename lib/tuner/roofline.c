@@ -8,6 +8,7 @@
 
 #define MARGIN 0.9
 #define REPEATS 3
+#define MAX_LOOKS 5
 
 static bool uses_dot(const struct attune_target *target, const attune_problem *problem)
 {
@@ -66,18 +67,25 @@ double roofline_ms(const attune_problem *problem, double gflops, double read_gbp
     return larger(compute, memory);
 }
 
+/* The largest footprint of a reading that a problem of so many bytes fills. */
+static int64_t footprint_of(double bytes)
+{
+    int64_t footprint = SMALLEST_FOOTPRINT;
+    while (footprint < LARGEST_FOOTPRINT && 2 * (double)footprint <= bytes)
+        footprint *= 2;
+    return footprint;
+}
+
 /* Runs in a row find in the caches what fits there. Without a probe's readings by footprint, reads take no time. */
 static double read_ms(const struct attune_target *target, const attune_problem *problem)
 {
-    double bytes = attune_problem_bytes(problem), best = target->best.read_gbps;
-    double largest = 0;
-    for (int64_t footprint = LARGEST_FOOTPRINT; footprint >= SMALLEST_FOOTPRINT && 2 * (double)footprint >= bytes;
-         footprint /= 2) {
+    double bytes = attune_problem_bytes(problem), rate = 0;
+    for (int64_t footprint = footprint_of(bytes); footprint <= LARGEST_FOOTPRINT; footprint *= 2) {
         char name[32];
         footprint_name(footprint, name, sizeof name);
-        largest = larger(largest, probe_reading(&target->probe, name));
+        rate = larger(rate, probe_reading(&target->probe, name));
     }
-    return largest > 0 ? bytes / larger(best, largest) * 1e-6 : 0;
+    return rate > 0 ? bytes / larger(rate, target->best.read_gbps) * 1e-6 : 0;
 }
 
 static double floor_ms(const struct attune_target *target, const attune_problem *problem)
@@ -89,18 +97,31 @@ static double floor_ms(const struct attune_target *target, const attune_problem 
     return larger(compute, read_ms(target, problem));
 }
 
+/* Measures the rates that the floor rests on again: those that are known may be of a busy moment. */
+static void look_again(struct attune_target *target, const attune_problem *problem)
+{
+    struct peaks now;
+    char name[32];
+    int64_t footprint = footprint_of(attune_problem_bytes(problem));
+    peaks_measure(target, problem, &now);
+    footprint_name(footprint, name, sizeof name);
+    double rate = read_rate(target, footprint, REPEATS);
+    for (int32_t i = 0; i < target->probe.num_readings; i++)
+        if (!strcmp(target->probe.readings[i].name, name))
+            target->probe.readings[i].value = larger(target->probe.readings[i].value, rate);
+}
+
 bool roofline_impossible(struct attune_target *target, const attune_problem *problem, double time_ms, char *text,
                          size_t size)
 {
-    struct peaks now;
-    if (time_ms >= MARGIN * floor_ms(target, problem))
-        return false;
-    peaks_measure(target, problem, &now); /* the known ones may be of a busy moment */
     double floor = floor_ms(target, problem);
+    for (int i = 0; i < MAX_LOOKS && time_ms < MARGIN * floor; i++) {
+        look_again(target, problem);
+        floor = floor_ms(target, problem);
+    }
     if (time_ms >= MARGIN * floor)
         return false;
-    snprintf(text, size, "%.4g ms is faster than the device can be: %.4g GFLOP/s and %.4g bytes need %.4g ms", time_ms,
-             uses_dot(target, problem) ? target->best.dot_gflops : target->best.fma_gflops,
-             attune_problem_bytes(problem), floor);
+    snprintf(text, size, "%.4g ms is faster than the device can be: %.4g operations and %.4g bytes take %.4g ms",
+             time_ms, attune_problem_flops(problem), attune_problem_bytes(problem), floor);
     return true;
 }
