@@ -11,7 +11,7 @@
 #include "trial.h"
 
 #define NUM_WIDTHS 5
-#define REPEATS 5
+#define REPEATS 8
 #define LAUNCHES 200
 /* Bytes that a read trial begins with, whatever its footprint. */
 #define FIRST_BYTES ((int64_t)4 << 20)

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define REPEATS 5
+#define REPEATS 8
 /* Ways to widen fp16 are listed from the plainest to the most special; noise must not decide between equals. */
 #define ABOUT_AS_FAST 0.75
 

@@ -9,7 +9,7 @@
 #define SMALLEST_PRIVATE 128
 #define LARGEST_PRIVATE 4096
 #define SLOW_PRIVATE 1.5
-#define REPEATS 3
+#define REPEATS 5
 /* Hangs each cost a deadline. */
 #define MAX_HANGS 2
 
