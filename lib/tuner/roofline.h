@@ -21,8 +21,8 @@ bool peaks_measure(struct attune_target *target, const attune_problem *problem, 
 double roofline_ms(const attune_problem *problem, double gflops, double read_gbps);
 
 /* Whether a kernel's time is less than 0.9 of what the device's best known rates permit: those of the probe and of
- * every peaks_measure since, reads counting at the rate of a footprint of the problem's size. A suspicion is first checked with rates
- * measured now, several times. Writes the reason to text[size]. */
+ * every peaks_measure since, reads counting at the rate of a footprint of the problem's size. A suspicion is first
+ * checked with rates measured now, several times. Writes the reason to text[size]. */
 bool roofline_impossible(struct attune_target *target, const attune_problem *problem, double time_ms, char *text,
                          size_t size);
 

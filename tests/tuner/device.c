@@ -38,8 +38,8 @@ static void short_search(void **state)
     fixture_end(&f);
 }
 
-/* On pocl, what the processor has is what runs and is right: a probe that lets a missing instruction pass would take the
- * process with it, one that finds nothing would go unnoticed. */
+/* On pocl, what the processor has is what runs and is right: a probe that lets a missing instruction pass would take
+ * the process with it, one that finds nothing would go unnoticed. */
 static void check_features(const attune_probe_result *probe)
 {
 #if defined(__x86_64__)

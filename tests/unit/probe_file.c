@@ -163,8 +163,7 @@ static void resealed(void **state)
         "{\"readings\": [1]}",
         "{\"readings\": [{\"name\": \"x\", \"value\": -1.0, \"unit\": \"\", \"note\": \"\"}]}",
         "{\"readings\": [{\"name\": \"x\", \"value\": 1.0, \"unit\": \"\"}]}",
-        "{\"readings\": [{\"name\": \"0123456789012345678901234567890123\", \"value\": 1.0, \"unit\": \"\", \"note\": "
-        "\"\"}]}",
+        "{\"readings\": [{\"name\": \"x\", \"value\": 1.0, \"unit\": \"0123456789abcdef\", \"note\": \"\"}]}",
         "{\"more\": 1}",
     };
     char path[256], text[4096];
