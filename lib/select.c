@@ -26,14 +26,29 @@ void select_apply_probe(const struct probe_facts *facts, struct device_limits *l
         limits->max_work_group_size = facts->max_work_group_size;
 }
 
-bool select_probe(struct cache *cache, struct backend_choice *choice)
+/* Files wander between machines of one name, on shared home folders say, and an instruction that a host processor lacks
+ * ends the process. */
+static void keep_to_host(struct device_limits *limits)
+{
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx512f"))
+        limits->features &= ~(uint32_t)(FEATURE_F16C | FEATURE_BF16_DOT);
+    if (!__builtin_cpu_supports("avx512bf16"))
+        limits->features &= ~(uint32_t)FEATURE_BF16_DOT;
+#endif
+    if (limits->half_load == HALF_LOAD_F16C && !(limits->features & FEATURE_F16C))
+        limits->half_load = HALF_LOAD_INTEGER;
+}
+
+bool select_probe(struct cache *cache, struct backend_choice *choice, struct probe_record *out)
 {
     struct cache_key key = {0};
-    struct probe_facts facts;
     select_device_key(choice, &key);
-    if (!cache_probe_find(cache, &key, &facts))
+    if (!cache_probe_find(cache, &key, out))
         return false;
-    select_apply_probe(&facts, &choice->limits);
+    select_apply_probe(&out->facts, &choice->limits);
+    if (choice->device.type & CL_DEVICE_TYPE_CPU)
+        keep_to_host(&choice->limits);
     return true;
 }
 

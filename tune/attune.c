@@ -18,11 +18,15 @@ static const struct command {
      "Lists every device as every backend sees it, with the limits that the backend enforces.\n"
      "  --json   one JSON object a line\n"},
     {"probe", "measure what a device can do", command_probe,
-     "usage: attune probe [--backend B] [--device D] [--json]\n"
+     "usage: attune probe [--backend B] [--device D] [--cache-dir D] [--json]\n"
      "\n"
-     "Measures multiply-add rates, read bandwidth, launch cost and timer resolution, each in a worker process.\n"
+     "Measures rates by vector width and type, bandwidth by footprint, costs of launches and barriers, and limits "
+     "that\n"
+     "hold in fact; tries optional instructions and compares them with the host. Each trial runs in a worker process.\n"
+     "The cache keeps the outcome: kernels then use what was shown to run and to be right.\n"
      "  --backend B   zw-m890, gpu or cpu            [$ATTUNE_BACKEND or zw-m890]\n"
      "  --device D    PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+     "  --cache-dir D folder of the cache            [$ATTUNE_CACHE_DIR]\n"
      "  --json        one JSON object\n"},
     {"tune", "search for the best kernels of workloads and remember them", command_tune,
      "usage: attune tune --workload W... | --suite S [options]\n"

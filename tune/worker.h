@@ -11,7 +11,7 @@
 
 #define MAX_INPUTS 512
 #define MAX_SLOTS 64
-#define NUM_PROBES 3
+#define NUM_PROBES 9
 
 /* One drawn workload on the device. */
 struct input {
@@ -30,7 +30,7 @@ struct probe {
     cl_program program;
     cl_kernel kernel;
     cl_mem buffer;
-    int vec;
+    char options[96]; /* that it was built with */
 };
 
 /* The instruction tried last. */
@@ -79,6 +79,8 @@ const char *request_text(const json_t *request, const char *name);
 
 void slot_clear(struct slot *slot);
 void input_free(struct input *input);
+/* Reads a buffer's first bytes into the mapping that the supervisor sees, of which `shared` bytes are there. */
+attune_status share_buffer(struct worker *worker, cl_mem buffer, size_t bytes, size_t shared);
 void probe_clear(struct probe *probe);
 void instruction_clear(struct instruction_trial *trial);
 struct probe_grid probe_grid_of(const struct worker *worker);

@@ -91,7 +91,8 @@ typedef enum attune_outcome {
     ATTUNE_OUTCOME_OUT_OF_MEMORY = 6, /* device memory, or the worker grew past its limit */
     ATTUNE_OUTCOME_DEVICE_LOST = 7,
     ATTUNE_OUTCOME_FAILED = 8,        /* another OpenCL error */
-    ATTUNE_OUTCOME_SLOW = 9           /* right, but dropped after the first sample (over 1.5 x the best) */
+    ATTUNE_OUTCOME_SLOW = 9,          /* right, but dropped after the first sample (over 1.5 x the best) */
+    ATTUNE_OUTCOME_IMPOSSIBLE = 10    /* faster than the device can be, by its peaks: quarantined, never promoted */
 } attune_outcome;
 
 /* "ok", "invalid", "build_failed", ...; static storage. */
@@ -114,7 +115,10 @@ typedef struct attune_measurement {
     double lse_err;
     double fma_gflops;      /* device's fp32 multiply-add peak, measured beside the samples; 0 = not measured */
     double read_gbps;       /* read bandwidth measured beside the samples; 0 = not measured */
-    double roofline_ms;     /* fastest time the contract's roofline permits, from the two above; 0 = not known */
+    double roofline_ms;     /* fastest time that peak_gflops and read_gbps permit; 0 = not known */
+    double peak_gflops;     /* peak of the fastest instruction that the precision contract permits, measured beside the samples:
+                               fp32 multiply-adds; under FAST with bf16 K and V bf16 dot products, where a probe showed them */
+    char peak_reading[32];  /* which: "fma.fp32" or "dot.bf16" */
 } attune_measurement;
 
 typedef struct attune_measure_options {
@@ -140,20 +144,58 @@ ATTUNE_API attune_status attune_measure(attune_target *target, const attune_prob
 
 /* --------------------------------------------------------------------------------------------------- probe */
 
-/* What the device can do, measured; each trial in a worker, so that one that fails reads 0 and a reason. The user's cache keeps
- * which optional instructions run and are right: contexts made from then on compile kernels that use them. */
+/* Optional instructions, in attune_probe_result.features: shown to run, and to be right, by a probe. */
+typedef enum attune_feature {
+    ATTUNE_FEATURE_FP16 = 1,       /* cl_khr_fp16 arithmetic */
+    ATTUNE_FEATURE_SUB_GROUPS = 2, /* cl_khr_subgroups with shuffles */
+    ATTUNE_FEATURE_DOT8 = 4,       /* cl_khr_integer_dot_product, four products of 8 bits */
+    ATTUNE_FEATURE_BF16_DOT = 8,   /* vdpbf16ps, 512 bits wide */
+    ATTUNE_FEATURE_F16C = 16       /* vcvtph2ps, 512 bits wide */
+} attune_feature;
+
+/* One figure. Names: "fma.fp32x1" ... "fma.fp32x16" (by lanes of a vector), "fma.fp16", "dot.bf16" (GFLOP/s), "dot.int8"
+ * (Gop/s), "half.integer", "half.vload", "half.f16c" (fp16 values widened, G/s), "sub_group.reduce" (G/s), "read.32KiB" ...
+ * "read.256MiB" (GB/s, by the footprint of all reads together), "local.read" (GB/s), "barrier" (ns), "loop.opaque_gain" (ratio),
+ * "launch", "enqueue" (us), "timer" (ns), "work_group.largest" (work-items), "private.fast" (bytes). More may come. */
+typedef struct attune_probe_reading {
+    char name[32];
+    double value;  /* 0: not available, and note says why */
+    char unit[16];
+    char note[96]; /* "", a remark, or the reason */
+} attune_probe_reading;
+
+#define ATTUNE_PROBE_MAX_READINGS 64
+
+/* What the device can do, measured. A figure whose trial failed is 0; its reading's note has the reason. */
 typedef struct attune_probe_result {
     attune_device_info device;
-    double fma_gflops[5];     /* fp32 multiply-add rate with vectors of 1, 2, 4, 8 and 16 lanes */
-    double fma_peak_gflops;   /* the best of them */
-    double read_gbps;         /* read bandwidth at a footprint well past the caches */
-    double launch_us;         /* enqueue + finish of an empty kernel */
-    double enqueue_us;        /* enqueue alone */
-    double timer_ns;          /* smallest step of the device's event clock; 0 = no profiling */
-    uint32_t features;        /* optional instructions that ran and were right */
-    char failures[512];       /* "" or "trial: reason; ..." */
+    double fma_gflops[5];      /* fp32 multiply-add rate with vectors of 1, 2, 4, 8 and 16 lanes */
+    double fma_peak_gflops;    /* the best of them */
+    double fp16_gflops;        /* fp16 multiply-add rate */
+    double bf16_dot_gflops;    /* of dot products of bf16 pairs, accumulated in fp32 */
+    double int8_dot_gops;      /* of dot products of four int8, accumulated in int32 */
+    double read_gbps;          /* read bandwidth at a footprint well past the caches */
+    double local_gbps;         /* read bandwidth of local memory, all compute units together */
+    double barrier_ns;         /* a work-group's barrier, with a word through local memory */
+    double opaque_loop_gain;   /* speed of a loop between barriers whose bound the compiler takes for different among work-items,
+                                  over that of the same loop with a uniform bound */
+    double launch_us;          /* enqueue + finish of an empty kernel */
+    double enqueue_us;         /* enqueue alone */
+    double timer_ns;           /* smallest step of the device's event clock; 0 = no profiling */
+    uint32_t features;         /* ATTUNE_FEATURE_* that ran and were right */
+    char half_load[16];        /* fastest right way to widen fp16: "integer", "vload" or "f16c" */
+    int64_t max_work_group_size; /* largest work-group that ran and was right, up to the backend's limit */
+    int64_t private_fast_bytes;  /* most private memory of a work-item before an operation on it takes half as long again; 0 = no
+                                    such step up to 4,096 bytes */
+    int32_t num_readings;
+    attune_probe_reading readings[ATTUNE_PROBE_MAX_READINGS]; /* all of the above by name, and those that have no member */
+    char failures[512];        /* "" or "reading: reason; ...", of what every device should have */
 } attune_probe_result;
 
+/* Takes a few seconds. Each trial runs in a worker, so one that crashes or hangs costs its own figure; results of instructions
+ * are compared with the host's. The outcome is kept in the user's cache, for the device, driver and backend: contexts and
+ * targets made from then on compile kernels that use what was shown. Not thread-safe on one target.
+ * Errors: NULL_ARGUMENT, WORKER, NO_DEVICE. */
 ATTUNE_API attune_status attune_probe(attune_target *target, attune_probe_result *out);
 
 /* ---------------------------------------------------------------------------------------------------- tune */
@@ -210,7 +252,8 @@ typedef struct attune_tune_result {
     double default_ms;                    /* of the untuned default, in the same rounds */
     double gain, gain_low, gain_high;     /* default's time / winner's time: median of pairs, 95% bootstrap interval */
     double fma_gflops, read_gbps;         /* measured in the same rounds */
-    double roofline_ms;
+    double roofline_ms, peak_gflops;      /* as in attune_measurement */
+    char peak_reading[32];
     double max_abs_err, rel_err;
     char entry_path[512];                 /* file of the entry; "" for a cache without a disk */
 } attune_tune_result;
@@ -218,7 +261,7 @@ typedef struct attune_tune_result {
 typedef struct attune_tune_summary {
     attune_tune_end end;
     int32_t tests;                      /* configurations tried */
-    int32_t outcomes[10];               /* tests by attune_outcome */
+    int32_t outcomes[16];               /* tests by attune_outcome */
     double seconds;
     char journal[512];
 } attune_tune_summary;

@@ -3,6 +3,7 @@
 #ifndef ATTUNE_TUNER_ROUNDS_H
 #define ATTUNE_TUNER_ROUNDS_H
 
+#include "roofline.h"
 #include "search/stats.h"
 #include "verify.h"
 
@@ -19,9 +20,9 @@ struct rounds_options {
 struct rounds {
     int32_t count; /* of rounds that ran */
     int32_t capacity, num_candidates;
-    double *times;                /* [capacity][num_candidates] ms; 0 = no sample */
-    double fma_gflops, read_gbps; /* medians over the rounds; 0 = not measured */
-    attune_status status;         /* not OK: the device was lost on the way */
+    double *times;        /* [capacity][num_candidates] ms; 0 = no sample */
+    struct peaks peaks;   /* medians over the rounds; 0 = not measured */
+    attune_status status; /* not OK: the device was lost on the way */
 };
 
 /* Candidates whose outcome is not OK are left out; one that fails on the way drops out. Free with rounds_free. */

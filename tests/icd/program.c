@@ -222,6 +222,11 @@ static cl_int build(cl_program program, cl_device_id device, const char **log)
             return code;
         }
     }
+    long instruction = option_value(program->options, "INSTRUCTION", 0);
+    if (instruction && !(device->instructions >> (instruction & 31) & 1)) {
+        *log = "error: fake driver: the compiler knows no such instruction";
+        return CL_BUILD_PROGRAM_FAILURE;
+    }
     if (kernel_names(program->source, NULL))
         return CL_SUCCESS;
     *log = "fake driver: the source declares no kernel that the driver knows";

@@ -86,6 +86,18 @@ static void plans_measure_on_their_layout(void **state)
     fixture_end(&f);
 }
 
+/* On pocl, what the processor has is what runs and is right: a probe that lets a missing instruction pass would take
+ * the process with it, one that finds nothing would go unnoticed. */
+static void check_features(const attune_probe_result *probe)
+{
+#if defined(__x86_64__)
+    if (!strstr(probe->device.version, "PoCL"))
+        return;
+    assert_int_equal(!!(probe->features & ATTUNE_FEATURE_F16C), !!__builtin_cpu_supports("avx512f"));
+    assert_int_equal(!!(probe->features & ATTUNE_FEATURE_BF16_DOT), !!__builtin_cpu_supports("avx512bf16"));
+#endif
+}
+
 static void probes(void **state)
 {
     (void)state;
@@ -95,6 +107,13 @@ static void probes(void **state)
     attune_probe_result probe;
     check_ok(attune_probe(f.target, &probe));
     assert_string_equal(probe.failures, "");
+    check_features(&probe);
+    for (int32_t i = 0; i < probe.num_readings; i++)
+        assert_true(probe.readings[i].value > 0 || probe.readings[i].note[0]);
+    assert_true(probe.local_gbps > 0 && probe.barrier_ns > 0 && probe.opaque_loop_gain > 0);
+    assert_true(probe.max_work_group_size > 0);
+    assert_true(!(probe.features & ATTUNE_FEATURE_BF16_DOT) == !(probe.bf16_dot_gflops > 0));
+    assert_true(f.target->probed && f.target->choice.limits.features == probe.features);
     for (int i = 0; i < 5; i++)
         assert_true(probe.fma_gflops[i] > 0 && probe.fma_gflops[i] <= probe.fma_peak_gflops);
     assert_true(probe.read_gbps > 0 && probe.launch_us > 0 && probe.enqueue_us > 0);
