@@ -20,6 +20,9 @@ int main(void)
     CHECK_SIZE(attune_plan_options, ATTUNE_PLAN_OPTIONS_INIT);
     CHECK_SIZE(attune_schedule_options, ATTUNE_SCHEDULE_OPTIONS_INIT);
     CHECK_SIZE(attune_attention_args, ATTUNE_ATTENTION_ARGS_INIT);
+    CHECK_SIZE(attune_kv_append_args, ATTUNE_KV_APPEND_ARGS_INIT);
+    CHECK_SIZE(attune_kv_copy_args, ATTUNE_KV_COPY_ARGS_INIT);
+    CHECK_SIZE(attune_kv_transfer_args, ATTUNE_KV_TRANSFER_ARGS_INIT);
     CHECK_SIZE(attune_target_options, ATTUNE_TARGET_OPTIONS_INIT);
     CHECK_SIZE(attune_measure_options, ATTUNE_MEASURE_OPTIONS_INIT);
     CHECK_SIZE(attune_tune_options, ATTUNE_TUNE_OPTIONS_INIT);

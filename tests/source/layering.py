@@ -18,7 +18,7 @@ LAYERS = [
     'build layout measure_plan',
     'plan tensor',
     'launch schedule',
-    'compile host run',
+    'compile host kv_cache run',
     'tuner',
     'api search_api',
 ]
@@ -28,7 +28,7 @@ ALIASES = {'problem_parse.c': 'problem',
            'measure_plan.c': 'tuner'}
 # Where OpenCL is called. What decides, remembers, checks or supervises does not.
 CALLS_OPENCL = {'cl', 'context', 'workload_device', 'plan', 'launch', 'schedule', 'tensor', 'build', 'compile', 'host',
-               'run'}
+               'kv_cache', 'run'}
 # search runs on recorded timings as well as on a device's: no OpenCL, no input or output, no clock.
 SEARCH_SYSTEM = {'assert.h', 'float.h', 'limits.h', 'math.h', 'stdbool.h', 'stddef.h', 'stdint.h', 'stdlib.h', 'string.h'}
 SEARCH_INTERNAL = {'base/rng.h'}
