@@ -148,6 +148,7 @@ attune_status attune_kv_layout_create(attune_context *context, const attune_kv_l
         return status;
     struct attune_kv_layout layout = {
         .context = context,
+        .order = options->order,
         .dtype = options->dtype,
         .num_kv_heads = options->num_kv_heads,
         .head_dim_qk = options->head_dim_qk,

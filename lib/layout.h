@@ -13,6 +13,7 @@ struct kv_strides {
 
 struct attune_kv_layout {
     attune_context *context;
+    attune_kv_order order;
     attune_dtype dtype;
     int32_t num_kv_heads, head_dim_qk, head_dim_vo, page_size;
     int64_t num_slots; /* a multiple of page_size */

@@ -3,11 +3,12 @@
 
 #include <stdlib.h>
 
+#include "layout.h"
 #include "problem.h"
 #include "tuner/target.h"
 
-static attune_status uniform_problem(const attune_attention_desc *desc, int32_t page_size, const attune_shape *shape,
-                                     attune_problem **out)
+static attune_status uniform_problem(const attune_attention_desc *desc, const struct attune_problem *like,
+                                     const attune_shape *shape, attune_problem **out)
 {
     size_t batch = (size_t)shape->batch;
     int32_t *lengths = malloc(2 * batch * sizeof *lengths);
@@ -17,7 +18,7 @@ static attune_status uniform_problem(const attune_attention_desc *desc, int32_t 
         lengths[i] = shape->q_len;
         lengths[batch + i] = shape->kv_len;
     }
-    attune_status status = problem_create(desc, page_size, shape->batch, lengths, lengths + batch, out);
+    attune_status status = problem_create_like(like, desc, shape->batch, lengths, lengths + batch, out);
     free(lengths);
     return status;
 }
@@ -54,13 +55,19 @@ static attune_status tune(attune_context *context, const attune_problem *const *
     return status;
 }
 
-attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, int32_t page_size,
+attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
                            const attune_shape *shapes, size_t count, const attune_plan_options *options)
 {
+    if (layout && layout->order == ATTUNE_KV_STRIDED)
+        return set_error(ATTUNE_ERROR_UNSUPPORTED,
+                         "not supported in this version: measuring on a layout of other strides than NHD or HND; plan with "
+                         "ATTUNE_ESTIMATE");
+    const struct attune_problem like = {.page_size = layout ? layout->page_size : 0,
+                                        .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
     attune_problem **problems = calloc(count, sizeof(attune_problem *));
     attune_status status = problems ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", count);
     for (size_t i = 0; status == ATTUNE_OK && i < count; i++)
-        status = uniform_problem(desc, page_size, &shapes[i], &problems[i]);
+        status = uniform_problem(desc, &like, &shapes[i], &problems[i]);
     if (status == ATTUNE_OK)
         status = tune(context, (const attune_problem *const *)problems, count, options);
     for (size_t i = 0; problems && i < count; i++)

@@ -5,9 +5,11 @@
 
 #include "context.h"
 
-/* Tunes desc at shapes[count] on the context's device, in workers, within the options' budgets; shapes that a verified entry
- * answers are left alone under ATTUNE_MEASURE. The winners end up in the context's cache. */
-attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, int32_t page_size,
-                           const attune_shape *shapes, size_t count, const attune_plan_options *options);
+/* Tunes desc on a cache of layout (NULL: none) at shapes[count] on the context's device, in workers, within the options'
+ * budgets; shapes that a verified entry answers are left alone under ATTUNE_MEASURE. The winners end up in the context's
+ * cache. UNSUPPORTED for a layout that is neither NHD nor HND: problem strings cannot say it. */
+attune_status plan_measure(attune_context *context, const attune_attention_desc *desc,
+                           const attune_kv_layout *layout, const attune_shape *shapes, size_t count,
+                           const attune_plan_options *options);
 
 #endif

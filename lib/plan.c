@@ -201,8 +201,8 @@ static attune_status fill(struct attune_plan *plan, const attune_plan_options *o
         status = add_forced(plan, options->force_config);
     else {
         if (options->policy >= ATTUNE_MEASURE)
-            status = plan_measure(plan->context, &plan->desc, plan->has_layout ? plan->layout.page_size : 0,
-                                  list.shapes, list.count, options);
+            status = plan_measure(plan->context, &plan->desc, plan->has_layout ? &plan->layout : NULL, list.shapes,
+                                  list.count, options);
         if (status == ATTUNE_OK)
             status = choose(plan, &list, options);
     }

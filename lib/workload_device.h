@@ -12,6 +12,7 @@ struct workload_device {
     attune_kv_layout *layout;   /* NULL without a cache */
     attune_attention_args args; /* owns its buffers */
     size_t o_bytes, lse_bytes;  /* of the buffers, guards included */
+    size_t workspace_bytes;     /* 0: none */
 };
 
 /* Uploads workload; o and lse have the geometry of workload->o, packed lse. */
@@ -19,7 +20,13 @@ attune_status workload_device_create(attune_context *context, const attune_probl
                                      const struct workload *workload, struct workload_device *out);
 void workload_device_destroy(struct workload_device *device);
 
-/* Fills o and lse, guards included, with bytes drawn from seed. Blocks. */
+/* Makes a workspace for runs of plan with schedule, unless there is one as large, filled with NaN; none where 0 bytes
+ * are needed. May block. */
+attune_status workload_device_workspace(attune_context *context, const attune_plan *plan,
+                                        const attune_schedule *schedule, cl_command_queue queue,
+                                        struct workload_device *device);
+
+/* Fills o and lse, guards included, with bytes drawn from seed, and the workspace with NaN. Blocks. */
 attune_status workload_device_poison(struct workload_device *device, cl_command_queue queue, uint64_t seed);
 
 /* Reads o and lse into packed arrays o[q_tokens, heads, head_dim_vo] (widened to float) and lse[q_tokens, heads].

@@ -32,7 +32,8 @@ static attune_status make_objects(struct check_run *run, const attune_plan_optio
     if ((status = workload_create(problem, options, &run->workload)) ||
         (status = workload_device_create(run->context, problem, &run->workload, &run->device)) ||
         (status = attune_plan_create(run->context, &problem->desc, run->device.layout, plan_options, &run->plan)) ||
-        (status = attune_schedule_create(run->plan, &limits, &run->schedule)))
+        (status = attune_schedule_create(run->plan, &limits, &run->schedule)) ||
+        (status = workload_device_workspace(run->context, run->plan, run->schedule, run->queue, &run->device)))
         return status;
     return attune_launcher_create(run->plan, &run->launcher);
 }
@@ -79,9 +80,10 @@ attune_status check_run_enqueue(struct check_run *run, uint64_t poison)
 {
     const attune_problem *problem = run->problem;
     attune_status status;
-    if ((status = workload_device_poison(&run->device, run->queue, poison)) ||
-        (status = attune_schedule_update(run->schedule, run->queue, problem->batch, problem->q_len, problem->kv_len, 0,
-                                         NULL, NULL)))
+    if ((status = attune_schedule_update(run->schedule, run->queue, problem->batch, problem->q_len, problem->kv_len, 0,
+                                         NULL, NULL)) ||
+        (status = workload_device_workspace(run->context, run->plan, run->schedule, run->queue, &run->device)) ||
+        (status = workload_device_poison(&run->device, run->queue, poison)))
         return status;
     return attune_attention_run(run->launcher, run->schedule, &run->device.args, run->queue, 0, NULL, NULL);
 }

@@ -24,6 +24,7 @@ LAYERS = [
 ]
 RANK = {module: rank for rank, line in enumerate(LAYERS) for module in line.split()}
 ALIASES = {'problem_parse.c': 'problem',
+           'workload_pages.c': 'workload', 'workload_pages.h': 'workload',
            # MEASURE: declared for the plan, done by the tuner. The one call upwards.
            'measure_plan.c': 'tuner'}
 # Where OpenCL is called. What decides, remembers, checks or supervises does not.

@@ -180,6 +180,9 @@ static struct problem *draw_problem(struct rng *rng, const attune_attention_desc
     VIEW(v);
     VIEW(k_cache);
     VIEW(v_cache);
+    input->page_size = 1;
+    input->k_cache_stride_page = p->k_cache.stride_token;
+    input->v_cache_stride_page = p->v_cache.stride_token;
     return p;
 }
 
