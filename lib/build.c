@@ -129,3 +129,11 @@ attune_status program_run_once(attune_context *context, cl_kernel kernel, size_t
     clReleaseCommandQueue(queue);
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "a kernel's first run, on nothing");
 }
+
+int32_t program_group_size(const attune_context *context, int32_t wanted)
+{
+    const struct device_limits *limits = &context->choice.limits;
+    int64_t size = wanted < limits->max_work_group_size ? wanted : limits->max_work_group_size;
+    int64_t multiple = limits->work_group_multiple > 1 ? limits->work_group_multiple : 1;
+    return (int32_t)(size >= multiple ? size / multiple * multiple : size);
+}

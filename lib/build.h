@@ -23,4 +23,7 @@ attune_status program_build(attune_context *context, const struct program_source
 /* For warming: runs kernel once on a queue of its own and waits. Its arguments are set. */
 attune_status program_run_once(attune_context *context, cl_kernel kernel, size_t global, size_t local);
 
+/* The largest permitted work-group size that is at most wanted: for kernels that take any. */
+int32_t program_group_size(const attune_context *context, int32_t wanted);
+
 #endif

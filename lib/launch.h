@@ -21,12 +21,17 @@ enum launch_arg {
     LAUNCH_ARGS = LAUNCH_NUM_MEMORY
 };
 
-struct launch_memory {
-    struct {
-        cl_mem cl; /* NULL with svm NULL: the kernel gets a NULL pointer */
-        void *svm;
-    } arg[LAUNCH_NUM_MEMORY];
+struct launch_pointer {
+    cl_mem cl; /* NULL with svm NULL: the kernel gets a NULL pointer */
+    void *svm;
 };
+
+struct launch_memory {
+    struct launch_pointer arg[LAUNCH_NUM_MEMORY];
+};
+
+/* clSetKernelArg or clSetKernelArgSVMPointer. */
+cl_int launch_set_pointer(cl_kernel kernel, cl_uint index, const struct launch_pointer *pointer);
 
 /* Sets all arguments and enqueues one configuration. No allocation, no blocking. */
 attune_status launch_kernel(cl_kernel kernel, const struct plan_config *config, const struct launch_memory *memory,

@@ -50,6 +50,8 @@ static attune_status check_options(const attune_plan_options *o)
     if (o->budget_tests < 0 || !(o->budget_seconds >= 0))
         return set_error(ATTUNE_ERROR_INVALID_SIZE,
                          "options.budget_tests and options.budget_seconds must not be negative");
+    if (o->validate != 0 && o->validate != 1)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.validate is %d; it must be 0 or 1", o->validate);
     for (size_t i = 0; status == ATTUNE_OK && i < o->num_shapes; i++)
         status = check_shape(&o->shapes[i], i);
     return status;
@@ -208,6 +210,8 @@ static attune_status fill(struct attune_plan *plan, const attune_plan_options *o
     }
     for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++)
         status = plan_compile(plan, &plan->configs[i]);
+    if (status == ATTUNE_OK && options->validate)
+        status = plan_compile_check(plan);
     if (status == ATTUNE_OK)
         sign(plan);
     return status;
@@ -258,6 +262,8 @@ void attune_plan_destroy(attune_plan **address)
     for (int32_t i = 0; i < plan->num_configs; i++)
         if (plan->configs[i].program)
             clReleaseProgram(plan->configs[i].program);
+    if (plan->check)
+        clReleaseProgram(plan->check);
     free(plan->points);
     free(plan);
 }

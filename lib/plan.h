@@ -34,6 +34,7 @@ struct attune_plan {
     int32_t num_configs, num_points;
     struct plan_config configs[PLAN_MAX_CONFIGS];
     struct plan_point *points;
+    cl_program check; /* debug mode: kernels/check_pages.cl; else NULL */
     char signature[HASH_HEX_SIZE]; /* equal for plans that one schedule serves */
 };
 
@@ -43,5 +44,8 @@ int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q
 /* Compiles config (or takes its cached binary) and runs it once on an empty work list with the plan's grid, so that no
  * compiler runs later. Fills program and num_groups. */
 attune_status plan_compile(const struct attune_plan *plan, struct plan_config *config);
+
+/* Debug mode: compiles kernels/check_pages.cl into plan->check, and runs it once on nothing. */
+attune_status plan_compile_check(struct attune_plan *plan);
 
 #endif

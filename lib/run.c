@@ -8,10 +8,12 @@
 #include "launch.h"
 #include "schedule.h"
 #include "tensor.h"
+#include "validate.h"
 
 struct attune_launcher {
     const struct attune_plan *plan;
     cl_kernel kernels[PLAN_MAX_CONFIGS];
+    struct validator validator;
 };
 
 attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **out)
@@ -33,8 +35,11 @@ attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **
             return cl_error(code, "clCreateKernel(attention)");
         }
     }
+    attune_status status = validator_create(plan, &launcher->validator);
+    if (status != ATTUNE_OK)
+        attune_launcher_destroy(&launcher);
     *out = launcher;
-    return ATTUNE_OK;
+    return status;
 }
 
 void attune_launcher_destroy(attune_launcher **address)
@@ -46,6 +51,7 @@ void attune_launcher_destroy(attune_launcher **address)
     for (int32_t i = 0; i < PLAN_MAX_CONFIGS; i++)
         if (launcher->kernels[i])
             clReleaseKernel(launcher->kernels[i]);
+    validator_destroy(&launcher->validator);
     free(launcher);
 }
 
@@ -138,8 +144,8 @@ static attune_status bind_contiguous(const struct attune_plan *plan, const struc
                 &out->lse_stride_head);
 }
 
-/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund and
- * Montgomery, Division by Invariant Integers using Multiplication, 1994). */
+/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund
+ * and Montgomery, Division by Invariant Integers using Multiplication, 1994). */
 static void set_page_size(struct attention_args *out, int32_t page_size)
 {
     out->page_size = page_size;
@@ -225,6 +231,30 @@ static attune_status bind_cache(const struct attune_plan *plan, const struct att
     return bind_pages(plan, schedule, in, memory, out);
 }
 
+/* Debug mode. */
+static attune_status validate(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                              const attune_attention_args *in, const struct launch_memory *memory,
+                              const struct attention_args *args, cl_command_queue queue, cl_uint num_wait,
+                              const cl_event *wait)
+{
+    const struct attune_plan *plan = launcher->plan;
+    const attune_tensor *indices = &in->kv_indices, *last = &in->last_page_len;
+    const struct expected e = {"last_page_len", DTYPE_INT32, schedule->batch, 1, 1, 1, 1, false, false};
+    struct validate_tables tables = {.memory = memory, .args = args, .num_indices = INT64_MAX};
+    struct launch_memory given = {0};
+    size_t bytes = 0;
+    if (!plan->has_layout || !schedule->cached_tokens)
+        return ATTUNE_OK;
+    attune_status status = bind(plan->context, last, &e, 0, &given, &tables.last_page_len_offset, NULL, NULL);
+    if (status != ATTUNE_OK)
+        return status;
+    tables.last_page_len = given.arg[0];
+    if (indices->type == ATTUNE_MEMORY_CL &&
+        clGetMemObjectInfo(indices->cl, CL_MEM_SIZE, sizeof bytes, &bytes, NULL) == CL_SUCCESS)
+        tables.num_indices = (int64_t)((bytes - indices->byte_offset) / sizeof(int32_t));
+    return validate_step(&launcher->validator, plan, &tables, queue, num_wait, wait);
+}
+
 /* Launches the configurations that have items. With several, the caller's event is a marker behind them all. */
 static attune_status enqueue(struct attune_launcher *launcher, const struct attune_schedule *schedule,
                              const struct launch_memory *memory, struct attention_args *args, cl_command_queue queue,
@@ -287,5 +317,7 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     if (plan->has_layout && (status = bind_cache(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
     memory.arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
+    if (plan->check && (status = validate(launcher, schedule, in, &memory, &args, queue, num_wait, wait)) != ATTUNE_OK)
+        return status;
     return enqueue(launcher, schedule, &memory, &args, queue, num_wait, wait, event);
 }

@@ -332,8 +332,12 @@ typedef struct attune_plan_options {
     double budget_seconds;
     uint64_t seed;              /* of the search */
     const char *force_config;   /* a configuration string to use whatever the caches say; NULL = none */
-    /* 1: debug mode. Runs check the page table, last_page_len and lengths on the device first, wait for the verdict (so they
-     * block), and name the first bad value; nothing else is enqueued then. */
+    /* 1: debug mode. Runs check the page table on the device first, wait for the verdict (so they block, on the wait list
+     * too), and refuse a bad one with PAGE_TABLE and the name of the first bad value, that of the lowest sequence:
+     *   kv_indptr      starts at 0 or above, does not fall, and has room for each sequence's cached keys
+     *   last_page_len  where given and the sequence has cached keys: 1 to page_size, and what the schedule's length leaves
+     *   kv_indices, block_table  the entries in use: 0 to the cache's pages - 1
+     * Nothing else is enqueued then. 0: none of it. */
     int32_t validate;
 } attune_plan_options;
 
@@ -459,7 +463,8 @@ ATTUNE_API void attune_launcher_destroy(attune_launcher **launcher);
  * with it. schedule must have been updated before. Does not block, allocate, compile or take a contended lock.
  * Every argument is checked before anything is enqueued.
  * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated), MISSING_TENSOR,
- * BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW, WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST. */
+ * BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW, WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST;
+ * of a plan with validate set, which blocks, PAGE_TABLE. */
 ATTUNE_API attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
                                               const attune_attention_args *args, cl_command_queue queue,
                                               cl_uint num_wait, const cl_event *wait, cl_event *event);

@@ -94,6 +94,9 @@ static void plan_options(void **state)
     options.shapes = &shape;
     REFUSED(PLAN(), ATTUNE_ERROR_INVALID_SIZE, "q_len");
     options = (attune_plan_options)ATTUNE_PLAN_OPTIONS_INIT;
+    options.validate = 2;
+    REFUSED(PLAN(), ATTUNE_ERROR_INVALID_SIZE, "validate");
+    options = (attune_plan_options)ATTUNE_PLAN_OPTIONS_INIT;
     options.force_config = "plain_row:WG_SIZE=31";
     REFUSED(PLAN(), ATTUNE_ERROR_SYNTAX, "WG_SIZE");
     options = (attune_plan_options)ATTUNE_PLAN_OPTIONS_INIT;

@@ -18,6 +18,7 @@ LAYERS = [
     'build layout measure_plan',
     'plan tensor',
     'launch schedule',
+    'validate',
     'compile host kv_cache run',
     'tuner',
     'api search_api',
@@ -28,8 +29,8 @@ ALIASES = {'problem_parse.c': 'problem',
            # MEASURE: declared for the plan, done by the tuner. The one call upwards.
            'measure_plan.c': 'tuner'}
 # Where OpenCL is called. What decides, remembers, checks or supervises does not.
-CALLS_OPENCL = {'cl', 'context', 'workload_device', 'plan', 'launch', 'schedule', 'tensor', 'build', 'compile', 'host',
-               'kv_cache', 'run'}
+CALLS_OPENCL = set('cl context workload_device plan launch schedule tensor build compile host kv_cache run '
+                   'validate'.split())
 # search runs on recorded timings as well as on a device's: no OpenCL, no input or output, no clock.
 SEARCH_SYSTEM = {'assert.h', 'float.h', 'limits.h', 'math.h', 'stdbool.h', 'stddef.h', 'stdint.h', 'stdlib.h', 'string.h'}
 SEARCH_INTERNAL = {'base/rng.h'}
