@@ -30,6 +30,13 @@ bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_to
 bool kv_cache_extent(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim,
                      int64_t *extent);
 
+/* True where the strides that count are equal. */
+static inline bool kv_strides_equal(const struct attune_kv_layout *layout, const struct kv_strides *a,
+                                    const struct kv_strides *b)
+{
+    return a->page == b->page && a->head == b->head && (layout->page_size == 1 || a->token == b->token);
+}
+
 /* True where no two of its rows of dim elements share one. */
 bool kv_rows_apart(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim);
 

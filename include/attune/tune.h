@@ -23,7 +23,8 @@ typedef struct attune_problem attune_problem;
 /* Parses text of at most 4,096 characters; the result's text is canonical and can always be parsed back. Destroy it with
  * attune_problem_destroy. Fields: hq, hkv, d, dv, q, kv, o (dtypes: fp32 fp16 bf16; o defaults to q), prec (strict fast),
  * causal (0 1), align (br tl), window, wright, cap, scale, page (tokens a page of the KV cache: 0 = no cache, contiguous K and V,
- * the default of PREFILL; 1 = slots, the default of the others), order (nhd hnd: of the cache), table (0 = the page table is
+ * the default of PREFILL; 1 = slots, the default of the others), order (nhd hnd: of the cache), kvpad (elements left free
+ * behind each token's heads, or in order hnd behind each head's tokens of a page), table (0 = the page table is
  * CSR, 1 = a 2-D block table), batch, new (q_len, a/b/c list), prefix (EXTEND: cached keys, list), kvlen (PREFILL and DECODE: keys, list).
  * Lists shorter than the batch repeat. Known by name but not supported yet: kv=int8, sinks, tree, bias, mla (0 1).
  * Errors: NULL_ARGUMENT, SYNTAX (names the field), INVALID_SIZE (field, value and limit), OVERFLOW (lengths whose sum reaches

@@ -84,6 +84,7 @@ static const char *const biting[] = {
     "extend:hq=2,hkv=1,d=576,dv=512,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=40,new=9",
     "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=16,prefix=0/15/16/17/64,new=1/33/0/2/17",
     "extend:hq=3,hkv=3,d=64,q=fp32,kv=fp32,prec=strict,page=3,order=hnd,table=1,prefix=100/1/2/3/4,new=5/1/1/0/64",
+    "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=16,order=hnd,kvpad=24,prefix=0/15/16/17/64,new=1/33/0/2/17",
 };
 
 static void sizes_that_bite(void **state)
