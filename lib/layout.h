@@ -21,6 +21,11 @@ struct attune_kv_layout {
     char id[96];
 };
 
+/* Everything of attune_kv_layout_create but the allocation. context may be NULL for a layout that is only asked for its id and
+ * strides. */
+attune_status kv_layout_init(attune_context *context, const attune_kv_layout_options *options,
+                             struct attune_kv_layout *out);
+
 /* Elements from the first to one past the last of a tensor [tokens, heads, dim]; false on overflow or negative strides.
  * 0 for an empty tensor. */
 bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head,

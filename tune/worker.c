@@ -100,7 +100,7 @@ static const struct {
     {"devices", list_devices, false}, {"open", open_device, false},    {"layout", worker_layout, true},
     {"load", worker_load, true},      {"unload", worker_unload, true}, {"build", worker_build, true},
     {"poison", worker_poison, true},  {"time", worker_time, true},     {"fetch", worker_fetch, true},
-    {"digest", worker_digest, true},  {"probe", worker_probe, true},
+    {"digest", worker_digest, true},  {"probe", worker_probe, true},   {"append", worker_append, true},
 };
 
 static attune_status dispatch(struct worker *worker, const json_t *request, json_t **reply)

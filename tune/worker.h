@@ -16,6 +16,7 @@
 struct input {
     attune_problem *problem;
     struct workload_device device;
+    struct append *append; /* made by the first `append` */
 };
 
 /* One built configuration. */
@@ -49,6 +50,7 @@ attune_status worker_unload(struct worker *worker, const json_t *request, json_t
 attune_status worker_build(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_poison(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_time(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_append(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_digest(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_fetch(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply);
@@ -61,6 +63,7 @@ const char *request_text(const json_t *request, const char *name);
 
 void slot_clear(struct slot *slot);
 void input_free(struct input *input);
+void append_free(struct append **append);
 void probe_clear(struct probe *probe);
 
 #endif

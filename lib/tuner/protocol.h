@@ -15,6 +15,8 @@
  * shared                         copies the buffers of O and, from lse_at on, of LSE into the mapping digest   input
  * hash of everything that a run only reads probe    trial vec launches                          one trial of the
  * device's peaks
+ *
+ *   append   input launches                              stores a step's new rows in a cache of the input's layout, so many times
  */
 #ifndef ATTUNE_TUNER_PROTOCOL_H
 #define ATTUNE_TUNER_PROTOCOL_H

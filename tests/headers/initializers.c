@@ -25,6 +25,7 @@ int main(void)
     CHECK_SIZE(attune_kv_transfer_args, ATTUNE_KV_TRANSFER_ARGS_INIT);
     CHECK_SIZE(attune_target_options, ATTUNE_TARGET_OPTIONS_INIT);
     CHECK_SIZE(attune_measure_options, ATTUNE_MEASURE_OPTIONS_INIT);
+    CHECK_SIZE(attune_kv_choice_options, ATTUNE_KV_CHOICE_OPTIONS_INIT);
     CHECK_SIZE(attune_tune_options, ATTUNE_TUNE_OPTIONS_INIT);
     CHECK_SIZE(attune_search_options, ATTUNE_SEARCH_OPTIONS_INIT);
 
