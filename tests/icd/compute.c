@@ -84,6 +84,8 @@ static uint16_t to_half(float value)
         return sign | 0x7e00;
     if (magnitude >= 65520.0f)
         return sign | 0x7c00;
+    if (magnitude == 0.0f) /* frexpf gives it exponent 0 */
+        return sign;
     int exponent = 0;
     frexpf(magnitude, &exponent);
     if (exponent < -13)
@@ -154,6 +156,21 @@ static int32_t load_int(struct attention *a, enum arg_index which, int64_t index
 
 /* ---- attention */
 
+/* First element of a cached key's row, by the page table. */
+static int64_t cached_row(struct attention *a, const struct item *item, bool value, int32_t position, int kv_head)
+{
+    const struct attention_args *args = &a->args;
+    int32_t page_size = args->page_size > 1 ? args->page_size : 1;
+    int64_t start = args->block_table_stride ? item->seq * args->block_table_stride
+                                             : load_int(a, ARG_KV_INDPTR, args->kv_indptr_offset + item->seq);
+    int64_t page = load_int(a, ARG_KV_INDICES, args->kv_indices_offset + start + position / page_size);
+    int64_t token = position % page_size;
+    return value ? args->v_cache_offset + page * args->v_cache_stride_page + token * args->v_cache_stride_token +
+                       kv_head * args->v_cache_stride_head
+                 : args->k_cache_offset + page * args->k_cache_stride_page + token * args->k_cache_stride_token +
+                       kv_head * args->k_cache_stride_head;
+}
+
 /* The row of K (or V) of the key at a position. */
 static void load_key(struct attention *a, const struct item *item, bool value, int32_t position, int kv_head, int dim)
 {
@@ -161,10 +178,7 @@ static void load_key(struct attention *a, const struct item *item, bool value, i
     int32_t cache_len = item->sequence[SEQ_CACHE_LEN];
     int64_t first;
     if (position < cache_len) {
-        int32_t start = load_int(a, ARG_KV_INDPTR, args->kv_indptr_offset + item->seq);
-        int64_t slot = load_int(a, ARG_KV_INDICES, args->kv_indices_offset + start + position);
-        first = value ? args->v_cache_offset + slot * args->v_cache_stride_page + kv_head * args->v_cache_stride_head
-                      : args->k_cache_offset + slot * args->k_cache_stride_page + kv_head * args->k_cache_stride_head;
+        first = cached_row(a, item, value, position, kv_head);
         load_row(a, value ? ARG_V_CACHE : ARG_K_CACHE, first, dim, a->row);
         return;
     }

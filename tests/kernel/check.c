@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "context.h"
 
 attune_context *check_context(const char *backend)
 {
@@ -17,6 +17,33 @@ attune_context *check_context(const char *backend)
         return context;
     fprintf(stderr, "skipped: %s\n", attune_last_error());
     exit(77);
+}
+
+bool check_valid(attune_context *context, const char *problem_text, const struct kernel_config *config)
+{
+    attune_problem *problem;
+    char why[160];
+    if (attune_problem_parse(problem_text, &problem) != ATTUNE_OK)
+        return false;
+    struct kernel_facts facts = problem_facts(&problem->desc, problem->page_size, &context->choice);
+    bool valid = backend_config_valid(&context->choice.limits, &facts, config, why, sizeof why);
+    attune_problem_destroy(&problem);
+    return valid;
+}
+
+bool check_draw_config(attune_context *context, struct rng *rng, int family, const char *problem,
+                       struct kernel_config *out)
+{
+    const struct family *f = family_at(family);
+    for (int attempt = 0; attempt < 2000; attempt++) {
+        memset(out, 0, sizeof *out);
+        out->family = family;
+        for (int p = 0; p < f->num_params; p++)
+            out->values[p] = f->params[p].values[rng_below(rng, (uint64_t)f->params[p].num_values)];
+        if (check_valid(context, problem, out))
+            return true;
+    }
+    return false;
 }
 
 static attune_status make_objects(struct check_run *run, const attune_plan_options *plan_options,
@@ -134,11 +161,12 @@ const char *check_problem(attune_context *context, const char *problem, const ch
     if (status == ATTUNE_OK)
         status = check_run_compare(&run, options->seed);
     if (status != ATTUNE_OK)
-        snprintf(
-            text, sizeof text,
-            "%s: %s\n  problem %s\n  config  %s\n  seed %llu, pattern %d, magnitude %g, pad %d, offset %d\n%.1000s",
-            attune_status_name(status), attune_last_error(), problem, config, (unsigned long long)options->seed,
-            (int)options->pattern, (double)options->magnitude, options->pad, options->offset, attune_last_build_log());
+        snprintf(text, sizeof text,
+                 "%s: %s\n  problem %s\n  config  %s\n  seed %llu, pattern %d, magnitude %g, pad %d, page_pad %d, "
+                 "offset %d\n%.1000s",
+                 attune_status_name(status), attune_last_error(), problem, config, (unsigned long long)options->seed,
+                 (int)options->pattern, (double)options->magnitude, options->pad, options->page_pad, options->offset,
+                 attune_last_build_log());
     check_run_destroy(&run);
     return status == ATTUNE_OK ? NULL : text;
 }

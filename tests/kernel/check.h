@@ -4,6 +4,7 @@
 #ifndef ATTUNE_TESTS_CHECK_H
 #define ATTUNE_TESTS_CHECK_H
 
+#include "base/base.h"
 #include "workload_device.h"
 
 /* Everything that one problem needs, from host tensors to reference. */
@@ -32,6 +33,12 @@ void check_run_destroy(struct check_run *run);
  * what is wrong (static buffer), the problem's text, seed and configuration included. */
 const char *check_problem(attune_context *context, const char *problem, const char *config,
                           const struct workload_options *options);
+
+/* True if config can run the problem on context: constraints and limits. */
+bool check_valid(attune_context *context, const char *problem, const struct kernel_config *config);
+/* A configuration drawn from the family's space that is valid for the problem; false if none was found. */
+bool check_draw_config(attune_context *context, struct rng *rng, int family, const char *problem,
+                       struct kernel_config *out);
 
 /* A context for the tests' backend: the first OpenCL device that can play it. Exits with 77 (skip) if there is none. */
 attune_context *check_context(const char *backend);

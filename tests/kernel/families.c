@@ -43,33 +43,6 @@ static void must_hold(const char *problem, const char *config, const struct work
         fail_msg("%s", fault);
 }
 
-/* True if config can run the problem here: constraints and limits. */
-static bool valid_here(const char *problem_text, const struct kernel_config *config)
-{
-    attune_problem *problem;
-    char why[160];
-    assert_int_equal(attune_problem_parse(problem_text, &problem), ATTUNE_OK);
-    struct kernel_facts facts = problem_facts(&problem->desc, problem->page_size, &context->choice);
-    bool valid = backend_config_valid(&context->choice.limits, &facts, config, why, sizeof why);
-    attune_problem_destroy(&problem);
-    return valid;
-}
-
-/* A configuration drawn from the family's space that is valid for the problem; false if none was found. */
-static bool draw_config(struct rng *rng, int family, const char *problem, struct kernel_config *out)
-{
-    const struct family *f = family_at(family);
-    for (int attempt = 0; attempt < 2000; attempt++) {
-        memset(out, 0, sizeof *out);
-        out->family = family;
-        for (int p = 0; p < f->num_params; p++)
-            out->values[p] = f->params[p].values[rng_below(rng, (uint64_t)f->params[p].num_values)];
-        if (valid_here(problem, out))
-            return true;
-    }
-    return false;
-}
-
 /* Lengths around page, tile and vector boundaries; groups of 1, 3, 7 and 8; dims that are no multiple of a vector. */
 static const char *const biting[] = {
     "prefill:hq=3,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,causal=1,new=0/1/63/64/65,kvlen=7/1/64/63/65",
@@ -100,7 +73,7 @@ static void sizes_that_bite(void **state)
             options.offset = i % 3 ? 4 : 0;
             struct kernel_config config;
             char text[ATTUNE_CONFIG_TEXT_MAX];
-            if (!draw_config(&rng, family, biting[i], &config))
+            if (!check_draw_config(context, &rng, family, biting[i], &config))
                 continue;
             kernel_config_format(&config, text, sizeof text);
             must_hold(biting[i], text, &options);
@@ -120,7 +93,7 @@ static void magnitudes_and_patterns(void **state)
         char text[ATTUNE_CONFIG_TEXT_MAX];
         struct rng rng;
         rng_seed(&rng, seed + 77);
-        if (!draw_config(&rng, family, problem, &config))
+        if (!check_draw_config(context, &rng, family, problem, &config))
             continue;
         kernel_config_format(&config, text, sizeof text);
         for (int pattern = 0; pattern < PATTERN_COUNT; pattern++)
@@ -172,7 +145,7 @@ static void random_problems(void **state)
             options.seed = seed + (uint64_t)i;
             options.pad = draw(&rng, 0, 1) * 4;
             options.offset = draw(&rng, 0, 1) * 8;
-            if (!draw_config(&rng, family, problem, &config))
+            if (!check_draw_config(context, &rng, family, problem, &config))
                 continue;
             kernel_config_format(&config, text, sizeof text);
             must_hold(problem, text, &options);
