@@ -52,7 +52,7 @@ static const struct command {
      "usage: attune layout --workload W... [options]\n"
      "\n"
      "Measures the layouts that a KV cache could have on all workloads that share it (extends and decodes of one model),\n"
-     "appending included, and names the fastest. A layout wins over NHD only if its whole interval lies below it.\n"
+     "appending included, and names the fastest. A layout wins over NHD only if it is 1% faster beyond doubt.\n"
      "The choice is remembered.\n"
      "  --workload W      as in attune tune; may be repeated. Their own layouts do not matter\n"
      "  --weights A/B...  how often each workload runs       [equally often]\n"

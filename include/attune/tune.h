@@ -253,7 +253,7 @@ typedef struct attune_kv_choice {
     int32_t num_candidates;
     int32_t rounds;         /* that the figures are of */
     attune_kv_candidate candidates[ATTUNE_KV_CANDIDATES_MAX]; /* candidate 0 is NHD with the first page size */
-    char entry_path[512];   /* file of the entry; "" for a cache without a disk */
+    char entry_path[512];   /* file of the entry; "" for a cache without a disk, and for a hit */
 } attune_kv_choice;
 
 typedef struct attune_kv_choice_options {
@@ -275,8 +275,8 @@ typedef struct attune_kv_choice_options {
  * decodes with equal num_kv_heads, head dims and KV type, whose own layouts are ignored but for page_sizes NULL. Every
  * candidate (NHD and HND, plain and padded by a cache line, for each page size) is verified and timed on every problem, in
  * interleaved rounds in a worker, with what the caches answer for it (the better of that and what they answer for
- * candidate 0), together with appending the step's new rows. The fastest by weighted time is chosen if its interval lies
- * below candidate 0, else candidate 0. The choice is kept in the cache under the device, the kernels, the problems, the weights and
+ * candidate 0), together with appending the step's new rows. The first third of the rounds picks the fastest by weighted
+ * time; it is chosen if its interval over the other rounds lies below 0.99 of candidate 0's time, else candidate 0 is. The choice is kept in the cache under the device, the kernels, the problems, the weights and
  * the page sizes, and answered from there; what is tuned later counts when it is made again.
  * Blocks. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, MISMATCH (problems that cannot share a cache), UNSUPPORTED (a
  * problem), NOT_VERIFIED (candidate 0 could not be measured), WORKER, NO_DEVICE, DEVICE_LOST, OUT_OF_MEMORY, IO (the

@@ -13,6 +13,8 @@
 
 #define PAD_BYTES 64 /* a cache line: strides of a power of two put many rows on one set of a cache */
 #define RESAMPLES 2000
+#define LEAST_GAIN \
+    0.99 /* a layout must be this much faster, beyond doubt: several are compared, and engines have to follow */
 #define KEY_TEXT_MAX 32768 /* of all problems together */
 
 static attune_status check_problem(const struct kv_choosing *c, size_t i)
@@ -134,42 +136,56 @@ static attune_status describe_layouts(const struct kv_choosing *c, attune_kv_cho
 
 /* ---- decision */
 
-void kv_summarise(const struct kv_times *times, uint64_t seed, attune_kv_choice *out)
+/* Median over rounds begin .. end-1 of the ratio to candidate 0, or its interval; scratch[end - begin]. */
+static struct stats_interval ratio_of(const struct kv_times *times, int32_t i, int32_t begin, int32_t end,
+                                      uint64_t seed, double *scratch)
 {
-    size_t n = (size_t)times->rounds;
-    double *x = calloc(n + 1, sizeof *x), *ratio = calloc(n + 1, sizeof *ratio);
-    out->rounds = times->rounds;
-    for (int32_t i = 0; x && ratio && n && i < out->num_candidates; i++) {
+    for (int32_t r = begin; r < end; r++)
+        scratch[r - begin] = times->total[r][i] / times->total[r][0];
+    return stats_bootstrap_median(scratch, (size_t)(end - begin), 0.95, RESAMPLES, seed);
+}
+
+static double median_of(const double (*rows)[ATTUNE_KV_CANDIDATES_MAX], int32_t i, int32_t begin, int32_t end,
+                        double *scratch)
+{
+    for (int32_t r = begin; r < end; r++)
+        scratch[r - begin] = rows[r][i];
+    return stats_median(scratch, (size_t)(end - begin));
+}
+
+bool kv_may_choose(const attune_kv_candidate *candidate)
+{
+    return candidate->outcome == ATTUNE_OUTCOME_OK && candidate->ratio_high < LEAST_GAIN;
+}
+
+/* The first third of the rounds picks a layout, the rest gives the figures and says whether it is good enough: the best
+ * of many is not judged by what made it the best. */
+static attune_status decide(const struct kv_times *times, uint64_t seed, attune_kv_choice *out)
+{
+    int32_t screen = times->rounds / 3, begin = screen, end = times->rounds, best = 0;
+    double *scratch = calloc((size_t)end + 1, sizeof *scratch), best_ratio = 1;
+    if (!scratch)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %d rounds", end);
+    out->rounds = end - begin;
+    for (int32_t i = 0; i < out->num_candidates; i++) {
         attune_kv_candidate *candidate = &out->candidates[i];
         if (candidate->outcome != ATTUNE_OUTCOME_OK)
             continue;
-        for (size_t r = 0; r < n; r++) {
-            x[r] = times->total[r][i];
-            ratio[r] = times->total[r][i] / times->total[r][0];
-        }
-        candidate->time_ms = stats_median(x, n);
-        for (size_t r = 0; r < n; r++)
-            x[r] = times->append[r][i];
-        candidate->append_ms = stats_median(x, n);
-        struct stats_interval interval = stats_bootstrap_median(ratio, n, 0.95, RESAMPLES, seed);
+        candidate->time_ms = median_of(times->total, i, begin, end, scratch);
+        candidate->append_ms = median_of(times->append, i, begin, end, scratch);
+        struct stats_interval interval = ratio_of(times, i, begin, end, seed, scratch);
         candidate->ratio_low = interval.low;
         candidate->ratio = interval.mid;
         candidate->ratio_high = interval.high;
-    }
-    free(x);
-    free(ratio);
-}
-
-int32_t kv_decide(const attune_kv_choice *choice)
-{
-    int32_t best = 0;
-    for (int32_t i = 1; i < choice->num_candidates; i++) {
-        const attune_kv_candidate *candidate = &choice->candidates[i];
-        if (candidate->outcome == ATTUNE_OUTCOME_OK && candidate->ratio_high < 1 &&
-            (!best || candidate->ratio < choice->candidates[best].ratio))
+        double ratio = screen ? ratio_of(times, i, 0, screen, seed, scratch).mid : interval.mid;
+        if (ratio < best_ratio) {
             best = i;
+            best_ratio = ratio;
+        }
     }
-    return best;
+    free(scratch);
+    out->chosen = kv_may_choose(&out->candidates[best]) ? best : 0;
+    return ATTUNE_OK;
 }
 
 static attune_status measure(const struct kv_choosing *c, attune_kv_choice *out)
@@ -184,10 +200,8 @@ static attune_status measure(const struct kv_choosing *c, attune_kv_choice *out)
             status = set_error(ATTUNE_ERROR_NOT_VERIFIED, "problems[%zu] on %s: %s: %s", i, base->id,
                                attune_outcome_name(base->outcome), base->reason);
     }
-    if (status == ATTUNE_OK) {
-        kv_summarise(times, c->options->seed, out);
-        out->chosen = kv_decide(out);
-    }
+    if (status == ATTUNE_OK)
+        status = decide(times, c->options->seed, out);
     free(times);
     return status;
 }
@@ -211,7 +225,6 @@ attune_status attune_kv_layout_choose(attune_target *target, const attune_proble
         return status;
     if (!options->again && kv_record_find(&c, out)) {
         out->hit = 1;
-        out->chosen = kv_decide(out);
         return ATTUNE_OK;
     }
     status = measure(&c, out);

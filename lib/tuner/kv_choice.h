@@ -34,10 +34,8 @@ struct kv_times {
 attune_status kv_measure_problem(const struct kv_choosing *choosing, size_t index, struct kv_times *times,
                                  attune_kv_choice *out);
 
-/* Figures of the candidates from their times. */
-void kv_summarise(const struct kv_times *times, uint64_t seed, attune_kv_choice *out);
-/* Which candidate the figures speak for. */
-int32_t kv_decide(const attune_kv_choice *choice);
+/* Whether the figures permit to choose the layout instead of candidate 0. */
+bool kv_may_choose(const attune_kv_candidate *candidate);
 
 /* The entry of a choice, of the kind "layout". find: false on a miss; out's candidates have their layouts already. */
 bool kv_record_find(const struct kv_choosing *choosing, attune_kv_choice *out);

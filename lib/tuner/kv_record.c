@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The choice of a KV layout as a record of the cache. It holds figures only: the layouts are those that would be
- * measured, and the choice is what the figures speak for, so that a file can say nothing that measuring could not have.
- */
+ * The choice of a KV layout as a record of the cache. It names no layout but by its place among those that would be
+ * measured, with figures that must permit the choice: a file can say nothing that measuring could not have. */
 #include <stddef.h>
 #include <string.h>
 
@@ -29,6 +28,7 @@ static const struct field candidate_fields[] = {
 
 static const struct field choice_fields[] = {
     {"rounds", FIELD_INT32, offsetof(attune_kv_choice, rounds), 0, 1, KV_ROUNDS_MAX},
+    {"chosen", FIELD_INT32, offsetof(attune_kv_choice, chosen), 0, 0, ATTUNE_KV_CANDIDATES_MAX - 1},
 };
 
 /* Hash of everything that could be run: which kernels the figures are of. */
@@ -98,7 +98,7 @@ static attune_status read_choice(void *priv, const json_t *content)
 {
     static const char *const others[] = {"candidates", NULL};
     attune_kv_choice *out = priv, read = *out;
-    attune_status status = fields_from_json(choice_fields, 1, "content.", others, content, &read);
+    attune_status status = fields_from_json(choice_fields, 2, "content.", others, content, &read);
     if (status != ATTUNE_OK)
         return status;
     const json_t *candidates = json_object_get(content, "candidates");
@@ -108,6 +108,9 @@ static attune_status read_choice(void *priv, const json_t *content)
         status = read_candidate(json_array_get(candidates, (size_t)i), &read.candidates[i]);
     if (status == ATTUNE_OK && read.candidates[0].outcome != ATTUNE_OUTCOME_OK)
         return field_error("candidates.", "outcome", "of the first is not OK");
+    if (status == ATTUNE_OK &&
+        (read.chosen >= out->num_candidates || (read.chosen && !kv_may_choose(&read.candidates[read.chosen]))))
+        return field_error("content.", "chosen", "is not what the figures permit");
     if (status == ATTUNE_OK)
         *out = read;
     return status;
@@ -132,7 +135,7 @@ attune_status kv_record_store(const struct kv_choosing *choosing, attune_kv_choi
             status = ATTUNE_ERROR_OUT_OF_MEMORY;
     }
     if (status == ATTUNE_OK)
-        status = fields_to_json(choice_fields, 1, "content.", choice, content);
+        status = fields_to_json(choice_fields, 2, "content.", choice, content);
     if (status == ATTUNE_OK && json_object_set(content, "candidates", candidates))
         status = ATTUNE_ERROR_OUT_OF_MEMORY;
     if (status == ATTUNE_OK)
