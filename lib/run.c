@@ -6,15 +6,20 @@
 #include "cl/program.h"
 #include "desc.h"
 #include "launch.h"
+#include "run.h"
 #include "schedule.h"
 #include "tensor.h"
 #include "validate.h"
 
-struct attune_launcher {
-    const struct attune_plan *plan;
-    cl_kernel kernels[PLAN_MAX_CONFIGS];
-    struct validator validator;
-};
+static attune_status create_kernel(cl_program program, const char *name, cl_kernel *out)
+{
+    cl_int code;
+    *out = clCreateKernel(program, name, &code);
+    if (code == CL_SUCCESS)
+        return ATTUNE_OK;
+    *out = NULL;
+    return cl_error(code, name);
+}
 
 attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **out)
 {
@@ -27,15 +32,13 @@ attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **
     if (!launcher)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a launcher");
     launcher->plan = plan;
-    for (int32_t i = 0; i < plan->num_configs; i++) {
-        cl_int code;
-        launcher->kernels[i] = clCreateKernel(plan->configs[i].program, "attention", &code);
-        if (code != CL_SUCCESS) {
-            attune_launcher_destroy(&launcher);
-            return cl_error(code, "clCreateKernel(attention)");
-        }
-    }
-    attune_status status = validator_create(plan, &launcher->validator);
+    attune_status status;
+    if ((status = create_kernel(plan->merge.program, "merge", &launcher->merge)) == ATTUNE_OK)
+        status = create_kernel(plan->merge.program, "merge_states", &launcher->merge_states);
+    for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++)
+        status = create_kernel(plan->configs[i].program, "attention", &launcher->kernels[i]);
+    if (status == ATTUNE_OK)
+        status = validator_create(plan, &launcher->validator);
     if (status != ATTUNE_OK)
         attune_launcher_destroy(&launcher);
     *out = launcher;
@@ -52,7 +55,17 @@ void attune_launcher_destroy(attune_launcher **address)
         if (launcher->kernels[i])
             clReleaseKernel(launcher->kernels[i]);
     validator_destroy(&launcher->validator);
+    if (launcher->merge)
+        clReleaseKernel(launcher->merge);
+    if (launcher->merge_states)
+        clReleaseKernel(launcher->merge_states);
     free(launcher);
+}
+
+/* Partial outputs, then partial lse. */
+static int64_t workspace_floats(const attune_plan *plan, const attune_schedule *schedule)
+{
+    return schedule->bounds.partial_rows * (plan->desc.head_dim_vo + 1);
 }
 
 attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_schedule *schedule, size_t *bytes)
@@ -62,7 +75,7 @@ attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_s
     if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
         return set_error(ATTUNE_ERROR_MISMATCH,
                          "schedule was made for a plan with another descriptor or configurations");
-    *bytes = 0; /* no family splits keys over work-groups yet */
+    *bytes = (size_t)workspace_floats(plan, schedule) * sizeof(float);
     return ATTUNE_OK;
 }
 
@@ -255,38 +268,100 @@ static attune_status validate(struct attune_launcher *launcher, const struct att
     return validate_step(&launcher->validator, plan, &tables, queue, num_wait, wait);
 }
 
-/* Launches the configurations that have items. With several, the caller's event is a marker behind them all. */
-static attune_status enqueue(struct attune_launcher *launcher, const struct attune_schedule *schedule,
-                             const struct launch_memory *memory, struct attention_args *args, cl_command_queue queue,
-                             cl_uint num_wait, const cl_event *wait, cl_event *event)
+/* Where this step's split items leave their partial results. */
+static attune_status bind_workspace(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                                    const attune_attention_args *in, struct launch_memory *memory,
+                                    struct attention_args *out)
+{
+    if (!schedule->list.merge_rows)
+        return ATTUNE_OK;
+    const struct expected workspace = {.name = "workspace",
+                                       .dtype = ATTUNE_FP32,
+                                       .tokens = 1,
+                                       .heads = 1,
+                                       .dim = workspace_floats(plan, schedule),
+                                       .required = true};
+    attune_status status =
+        bind(plan->context, &in->workspace, &workspace, LAUNCH_WORKSPACE, memory, &out->workspace_o_offset, NULL, NULL);
+    out->workspace_lse_offset = out->workspace_o_offset + schedule->bounds.partial_rows * plan->desc.head_dim_vo;
+    return status;
+}
+
+static attune_status is_out_of_order(cl_command_queue queue, bool *out)
+{
+    cl_command_queue_properties properties = 0;
+    cl_int code = clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
+    *out = properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clGetCommandQueueInfo");
+}
+
+/* The commands of a run. */
+struct launched {
+    cl_event events[PLAN_MAX_CONFIGS]; /* of the configurations, where `keep` */
+    cl_uint count;
+    bool keep;
+};
+
+/* Launches the configurations that have items. */
+static attune_status enqueue_configs(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                                     const struct launch_memory *memory, struct attention_args *args,
+                                     cl_command_queue queue, cl_uint num_wait, const cl_event *wait,
+                                     struct launched *launched)
 {
     const struct attune_plan *plan = launcher->plan;
-    cl_event events[PLAN_MAX_CONFIGS];
-    cl_uint launched = 0, busy = 0;
     attune_status status = ATTUNE_OK;
-    for (int32_t i = 0; i < plan->num_configs; i++)
-        busy += schedule->items[i] > 0;
     for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++) {
-        if (!schedule->items[i])
+        if (!schedule->list.items[i])
             continue;
         args->segment = i;
         args->num_groups = plan->configs[i].num_groups;
         status = launch_kernel(launcher->kernels[i], &plan->configs[i], memory, args, queue, num_wait, wait,
-                               event ? &events[launched] : NULL);
-        launched += status == ATTUNE_OK;
+                               launched->keep ? &launched->events[launched->count] : NULL);
+        launched->count += status == ATTUNE_OK;
     }
-    if (status == ATTUNE_OK && event && busy == 1) {
-        *event = events[0];
+    return status;
+}
+
+static attune_status enqueue_merge(struct attune_launcher *launcher, const struct launch_memory *memory,
+                                   struct attention_args *args, cl_command_queue queue, const struct launched *launched,
+                                   cl_event *event)
+{
+    const struct attune_plan *plan = launcher->plan;
+    static const enum launch_arg order[MERGE_NUM_MEMORY] = {LAUNCH_SCHEDULE, LAUNCH_WORKSPACE, LAUNCH_O, LAUNCH_LSE};
+    struct merge_memory merge = {0};
+    for (int i = 0; i < MERGE_NUM_MEMORY; i++) {
+        merge.arg[i].cl = memory->arg[order[i]].cl;
+        merge.arg[i].svm = memory->arg[order[i]].svm;
+    }
+    args->num_groups = plan->merge.num_groups;
+    return merge_launch(launcher->merge, &plan->merge, &merge, MERGE_NUM_MEMORY, args, sizeof *args, queue,
+                        launched->keep ? launched->count : 0, launched->keep ? launched->events : NULL, event);
+}
+
+/* The configurations, then the merge of their partial results. The caller's event is that of the only or last command,
+ * or of a marker behind several. */
+static attune_status enqueue(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                             const struct launch_memory *memory, struct attention_args *args, cl_command_queue queue,
+                             cl_uint num_wait, const cl_event *wait, cl_event *event)
+{
+    struct launched launched = {.keep = event != NULL};
+    bool merged = schedule->list.merge_rows > 0;
+    attune_status status = merged ? is_out_of_order(queue, &launched.keep) : ATTUNE_OK;
+    if (status == ATTUNE_OK)
+        status = enqueue_configs(launcher, schedule, memory, args, queue, num_wait, wait, &launched);
+    if (status == ATTUNE_OK && merged)
+        status = enqueue_merge(launcher, memory, args, queue, &launched, event);
+    else if (status == ATTUNE_OK && event && launched.count == 1) {
+        *event = launched.events[0];
         return ATTUNE_OK;
-    }
-    if (status == ATTUNE_OK && (event || (!busy && num_wait))) {
-        cl_int code = busy ? clEnqueueMarkerWithWaitList(queue, launched, events, event)
-                           : clEnqueueMarkerWithWaitList(queue, num_wait, wait, event);
+    } else if (status == ATTUNE_OK && (event || (!launched.count && num_wait))) {
+        cl_int code = launched.count ? clEnqueueMarkerWithWaitList(queue, launched.count, launched.events, event)
+                                     : clEnqueueMarkerWithWaitList(queue, num_wait, wait, event);
         if (code != CL_SUCCESS)
             status = cl_error(code, "clEnqueueMarkerWithWaitList");
     }
-    for (cl_uint i = 0; event && i < launched; i++)
-        clReleaseEvent(events[i]);
+    for (cl_uint i = 0; launched.keep && i < launched.count; i++)
+        clReleaseEvent(launched.events[i]);
     return status;
 }
 
@@ -315,6 +390,8 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     if ((status = bind_contiguous(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
     if (plan->has_layout && (status = bind_cache(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
+        return status;
+    if ((status = bind_workspace(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
     memory.arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
     if (plan->check && (status = validate(launcher, schedule, in, &memory, &args, queue, num_wait, wait)) != ATTUNE_OK)

@@ -5,6 +5,7 @@
 
 #include <attune/tune.h>
 
+#include "tuner/instruction.h"
 #include "tuner/protocol.h"
 #include "workload_device.h"
 
@@ -33,12 +34,27 @@ struct probe {
     int vec;
 };
 
+/* The instruction tried last. */
+struct instruction_trial {
+    const struct instruction *instruction;
+    cl_program program;
+    cl_kernel kernel;
+    cl_mem in, out;
+    size_t wg_size, items; /* work-items */
+};
+
+/* Grid of a timed trial: host processors run a work-item at a time, others want many side by side. */
+struct probe_grid {
+    size_t wg_size, groups;
+};
+
 struct worker {
     attune_context *context;
     cl_command_queue queue; /* in order, profiling */
     struct input *inputs[MAX_INPUTS];
     struct slot slots[MAX_SLOTS];
     struct probe probes[NUM_PROBES]; /* by trial */
+    struct instruction_trial instruction;
 };
 
 /* Each answers a request: fields for the reply in *reply (may stay NULL), or an error. */
@@ -54,6 +70,8 @@ attune_status worker_append(struct worker *worker, const json_t *request, json_t
 attune_status worker_digest(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_fetch(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_instruction(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_limits(struct worker *worker, const json_t *request, json_t **reply);
 
 /* The request's fields; MISMATCH for a number out of 0 .. limit-1, or an input that is not loaded. */
 attune_status request_index(const json_t *request, const char *name, int limit, int *out);
@@ -65,5 +83,7 @@ void slot_clear(struct slot *slot);
 void input_free(struct input *input);
 void append_free(struct append **append);
 void probe_clear(struct probe *probe);
+void instruction_clear(struct instruction_trial *trial);
+struct probe_grid probe_grid_of(const struct worker *worker);
 
 #endif

@@ -363,6 +363,24 @@ ATTUNE_API size_t attune_plan_num_configs(const attune_plan *plan);
 ATTUNE_API const char *attune_plan_config(const attune_plan *plan, size_t i);
 ATTUNE_API const char *attune_plan_source(const attune_plan *plan, size_t i);
 
+/* One row of the plan's decision table: a bucket of shapes, by mean lengths of a step's sequences, and what serves it. A step that lies in
+ * no bucket is served as the nearest one: same class of q_len first, then distance in the logarithms of the others. */
+typedef struct attune_plan_bucket_info {
+    int64_t q_len_min, q_len_max;   /* new tokens a sequence, both inclusive */
+    int64_t kv_len_min, kv_len_max; /* keys a sequence */
+    int64_t heads_min, heads_max;   /* sequences of the step x KV heads */
+    size_t config;                  /* index for attune_plan_config */
+    double time_ms;                 /* measured for the bucket with this configuration; 0 = not known */
+    double regret;                  /* time / time of the fastest configuration known for the bucket - 1; -1 = not known */
+    const char *regret_source;      /* "measured" on this bucket, "nearest": on the nearest bucket of the class, or "unknown". Static
+                                     * storage */
+} attune_plan_bucket_info;
+
+/* Number of rows; 0 for NULL. At most one for each of the options' shapes: fewer where shapes share a bucket. */
+ATTUNE_API size_t attune_plan_num_buckets(const attune_plan *plan);
+/* Row i. Errors: NULL_ARGUMENT, INVALID_SIZE (i). Thread-safe. */
+ATTUNE_API attune_status attune_plan_bucket(const attune_plan *plan, size_t i, attune_plan_bucket_info *out);
+
 /* ----------------------------------------------------------------------------------------------- schedule */
 
 typedef struct attune_schedule attune_schedule;
@@ -449,8 +467,11 @@ typedef struct attune_attention_args {
      ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,               \
      ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT}
 
-/* Workspace of a run with this schedule. The buffer must not be used by another run until this one has finished; on an
- * out-of-order queue that means until its event is complete. 0 bytes where no kernel of the plan needs any. */
+/* Workspace of a run with this schedule: partial outputs and log-sum-exps of split keys. The size is the most that any step
+ * within the schedule's options can need, O(queries x splits), and stays the same from step to step; 0 where no kernel of
+ * the plan splits keys. A step without split sequences needs none. The buffer's contents do not matter before a run, nor
+ * after it. It must not be used by another run until this one has finished; on an out-of-order queue that means until its
+ * event is complete. */
 ATTUNE_API attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_schedule *schedule, size_t *bytes);
 
 /* The kernel objects of one plan for one thread (clSetKernelArg is not thread-safe): make one per thread and plan, ahead of
@@ -468,6 +489,33 @@ ATTUNE_API void attune_launcher_destroy(attune_launcher **launcher);
 ATTUNE_API attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
                                               const attune_attention_args *args, cl_command_queue queue,
                                               cl_uint num_wait, const cl_event *wait, cl_event *event);
+
+/* Tensors of attune_merge_states. N tokens of num_q_heads and head_dim_vo of the plan's descriptor. */
+typedef struct attune_merge_states_args {
+    size_t size;
+    int64_t num_tokens;  /* N, at least 0 */
+    attune_tensor o_a;   /* [N, num_q_heads, head_dim_vo] o_dtype */
+    attune_tensor lse_a; /* [N, num_q_heads] fp32 (stride_head 0 = 1, stride_token 0 = num_q_heads) */
+    attune_tensor o_b;   /* as o_a */
+    attune_tensor lse_b; /* as lse_a */
+    attune_tensor o;     /* out, as o_a; may be o_a or o_b itself (same buffer, offset and strides), else must not overlap */
+    attune_tensor lse;   /* out, optional, as lse_a; may be lse_a or lse_b itself, else must not overlap an input */
+} attune_merge_states_args;
+
+#define ATTUNE_MERGE_STATES_ARGS_INIT                                                                                  \
+    {sizeof(attune_merge_states_args), 0, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,                  \
+     ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT}
+
+/* Joins two partial results of the same queries over disjoint sets of keys (a shared prefix and the rest, say) by their
+ * log-sum-exp: with weights exp(lse_a) and exp(lse_b) over their sum, lse = ln(exp(lse_a) + exp(lse_b)). Equals attention
+ * over all keys, to rounding. A side whose lse is -infinity does not count, and its o may hold anything; with both, o = 0
+ * and lse = -infinity. Any launcher of a plan with the wanted num_q_heads, head_dim_vo and o_dtype will do. Enqueued behind
+ * the wait list; event (may be NULL, released by the caller) completes with it. Does not block, allocate or compile.
+ * Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE (num_tokens), MISSING_TENSOR, BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW,
+ * WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST. */
+ATTUNE_API attune_status attune_merge_states(attune_launcher *launcher, const attune_merge_states_args *args,
+                                             cl_command_queue queue, cl_uint num_wait, const cl_event *wait,
+                                             cl_event *event);
 
 /* Attention on host memory in one blocking call, for trying attune out: plans with ESTIMATE, copies in, runs, copies out.
  * PREFILL only; packed fp32 tensors: q[sum q_len, num_q_heads, head_dim_qk], k[sum kv_len, num_kv_heads, head_dim_qk],

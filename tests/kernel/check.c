@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "context.h"
+#include "base/base.h"
+#include "cl/program.h"
 
 attune_context *check_context(const char *backend)
 {
@@ -46,21 +48,81 @@ bool check_draw_config(attune_context *context, struct rng *rng, int family, con
     return false;
 }
 
+attune_schedule_options check_limits(const attune_problem *problem)
+{
+    attune_schedule_options limits = ATTUNE_SCHEDULE_OPTIONS_INIT;
+    limits.max_batch = problem->batch;
+    limits.max_q_tokens = 1;
+    for (int32_t i = 0; i < problem->batch; i++)
+        limits.max_q_tokens += problem->q_len[i];
+    return limits;
+}
+
+/* The whole buffer, guards included, becomes NaNs that no kernel would write. */
+static attune_status poison_workspace(struct check_run *run)
+{
+    static const uint32_t nan = 0x7fc5a5a5;
+    if (!run->workspace_bytes)
+        return ATTUNE_OK;
+    cl_int code = clEnqueueFillBuffer(run->queue, run->device.args.workspace.cl, &nan, sizeof nan, 0,
+                                      run->workspace_bytes + 2 * OUTPUT_GUARD, 0, NULL, NULL);
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueFillBuffer");
+}
+
+static attune_status check_guards(struct check_run *run)
+{
+    uint32_t guards[2][OUTPUT_GUARD / sizeof(uint32_t)];
+    for (size_t i = 0; run->workspace_bytes && i < 2; i++) {
+        cl_int code =
+            clEnqueueReadBuffer(run->queue, run->device.args.workspace.cl, CL_TRUE,
+                                i * (OUTPUT_GUARD + run->workspace_bytes), OUTPUT_GUARD, guards[i], 0, NULL, NULL);
+        if (code != CL_SUCCESS)
+            return cl_error(code, "clEnqueueReadBuffer of a workspace's guard");
+        for (size_t w = 0; w < OUTPUT_GUARD / sizeof(uint32_t); w++)
+            if (guards[i][w] != 0x7fc5a5a5)
+                return set_error(ATTUNE_ERROR_NOT_VERIFIED, "bytes %s the workspace were written",
+                                 i ? "behind" : "before");
+    }
+    return ATTUNE_OK;
+}
+
+static void drop_workspace(struct check_run *run)
+{
+    if (run->device.args.workspace.cl)
+        clReleaseMemObject(run->device.args.workspace.cl);
+    run->device.args.workspace = (attune_tensor)ATTUNE_TENSOR_INIT;
+}
+
+attune_status check_run_reschedule(struct check_run *run, const attune_schedule_options *options)
+{
+    attune_tensor *workspace = &run->device.args.workspace;
+    attune_schedule_destroy(&run->schedule);
+    drop_workspace(run);
+    attune_status status = attune_schedule_create(run->plan, options, &run->schedule);
+    if (status != ATTUNE_OK ||
+        (status = attune_plan_workspace_size(run->plan, run->schedule, &run->workspace_bytes)) != ATTUNE_OK ||
+        !run->workspace_bytes)
+        return status;
+    cl_int code;
+    workspace->type = ATTUNE_MEMORY_CL;
+    workspace->byte_offset = OUTPUT_GUARD;
+    workspace->cl = clCreateBuffer(attune_context_cl(run->context), CL_MEM_READ_WRITE,
+                                   run->workspace_bytes + 2 * OUTPUT_GUARD, NULL, &code);
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clCreateBuffer for a workspace");
+}
+
 static attune_status make_objects(struct check_run *run, const attune_plan_options *plan_options,
                                   const struct workload_options *options)
 {
     const attune_problem *problem = run->problem;
-    attune_schedule_options limits = {.size = sizeof limits, .max_batch = problem->batch, .max_q_tokens = 1};
-    for (int32_t i = 0; i < problem->batch; i++)
-        limits.max_q_tokens += problem->q_len[i];
+    const attune_schedule_options limits = check_limits(problem);
     cl_int code;
     run->queue = clCreateCommandQueue(attune_context_cl(run->context), attune_context_device(run->context), 0, &code);
     attune_status status;
     if ((status = workload_create(problem, options, &run->workload)) ||
         (status = workload_device_create(run->context, problem, &run->workload, &run->device)) ||
         (status = attune_plan_create(run->context, &problem->desc, run->device.layout, plan_options, &run->plan)) ||
-        (status = attune_schedule_create(run->plan, &limits, &run->schedule)) ||
-        (status = workload_device_workspace(run->context, run->plan, run->schedule, run->queue, &run->device)))
+        (status = check_run_reschedule(run, &limits)))
         return status;
     return attune_launcher_create(run->plan, &run->launcher);
 }
@@ -107,10 +169,9 @@ attune_status check_run_enqueue(struct check_run *run, uint64_t poison)
 {
     const attune_problem *problem = run->problem;
     attune_status status;
-    if ((status = attune_schedule_update(run->schedule, run->queue, problem->batch, problem->q_len, problem->kv_len, 0,
-                                         NULL, NULL)) ||
-        (status = workload_device_workspace(run->context, run->plan, run->schedule, run->queue, &run->device)) ||
-        (status = workload_device_poison(&run->device, run->queue, poison)))
+    if ((status = workload_device_poison(&run->device, run->queue, poison)) || (status = poison_workspace(run)) ||
+        (status = attune_schedule_update(run->schedule, run->queue, problem->batch, problem->q_len, problem->kv_len, 0,
+                                         NULL, NULL)))
         return status;
     return attune_attention_run(run->launcher, run->schedule, &run->device.args, run->queue, 0, NULL, NULL);
 }
@@ -120,7 +181,7 @@ attune_status check_run_compare(struct check_run *run, uint64_t poison)
     bool intact;
     attune_status status =
         workload_device_read(&run->device, run->problem, &run->workload, run->queue, poison, run->o, run->lse, &intact);
-    if (status != ATTUNE_OK)
+    if (status != ATTUNE_OK || (status = check_guards(run)) != ATTUNE_OK)
         return status;
     size_t rows = result_rows(run), count = result_size(run);
     struct oracle_error error = oracle_compare(run->o, run->ref_o, count, run->lse, run->ref_lse, rows);
@@ -135,6 +196,7 @@ void check_run_destroy(struct check_run *run)
     attune_launcher_destroy(&run->launcher);
     attune_schedule_destroy(&run->schedule);
     attune_plan_destroy(&run->plan);
+    drop_workspace(run);
     workload_device_destroy(&run->device);
     workload_destroy(&run->workload);
     attune_problem_destroy(&run->problem);

@@ -16,6 +16,7 @@ struct check_run {
     attune_plan *plan;
     attune_schedule *schedule;
     attune_launcher *launcher;
+    size_t workspace_bytes; /* 0 where no run needs any; the buffer is device.args.workspace's, with guards around */
     cl_command_queue queue; /* in order */
     float *o, *lse;         /* packed result of check_run_read */
     double *ref_o, *ref_lse;
@@ -25,9 +26,15 @@ struct check_run {
 /* The four steps of a check; failures are in attune_last_error(). destroy also after a failed create. */
 attune_status check_run_create(attune_context *context, const char *problem, const attune_plan_options *plan_options,
                                const struct workload_options *options, struct check_run *out);
+/* Replaces the schedule by one with other options, and the workspace by one for it. */
+attune_status check_run_reschedule(struct check_run *run, const attune_schedule_options *options);
+/* Poisons the outputs, and the workspace with NaN, and runs. */
 attune_status check_run_enqueue(struct check_run *run, uint64_t poison);
 attune_status check_run_compare(struct check_run *run, uint64_t poison);
 void check_run_destroy(struct check_run *run);
+
+/* Options of a schedule that the problem fits into, split by load. */
+attune_schedule_options check_limits(const attune_problem *problem);
 
 /* Runs problem with config on context and compares with the oracle under the descriptor's contract. Returns NULL, or
  * what is wrong (static buffer), the problem's text, seed and configuration included. */

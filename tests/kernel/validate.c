@@ -45,7 +45,7 @@ struct bench {
     attune_plan *plan;
     attune_schedule *schedule;
     attune_launcher *launcher;
-    cl_mem q, o, k_cache, v_cache;
+    cl_mem q, o, k_cache, v_cache, workspace;
     struct tables tables;
 };
 
@@ -105,6 +105,9 @@ static void bench_create(struct bench *b, int32_t page_size)
     b->o = buffer(MAX_BATCH * DIM * sizeof(float));
     b->k_cache = buffer(NUM_SLOTS * DIM * sizeof(float));
     b->v_cache = buffer(NUM_SLOTS * DIM * sizeof(float));
+    size_t workspace;
+    OK(attune_plan_workspace_size(b->plan, b->schedule, &workspace));
+    b->workspace = buffer(workspace);
     const float zero = 0;
     const cl_mem all[] = {b->q, b->o, b->k_cache, b->v_cache};
     for (int i = 0; i < 4; i++)
@@ -122,6 +125,7 @@ static void bench_destroy(struct bench *b)
     clReleaseMemObject(b->o);
     clReleaseMemObject(b->k_cache);
     clReleaseMemObject(b->v_cache);
+    clReleaseMemObject(b->workspace);
 }
 
 static attune_tensor upload(const int32_t *values, int32_t count, bool svm)
@@ -183,6 +187,7 @@ static attune_status run_tables(struct bench *b, enum table_kind kind, bool with
     args.o = packed(b->o);
     args.k_cache = packed(b->k_cache);
     args.v_cache = packed(b->v_cache);
+    args.workspace = packed(b->workspace);
     if (kind == BLOCK_TABLE)
         args.block_table = upload_block_table(b);
     else {

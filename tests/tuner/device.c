@@ -95,8 +95,13 @@ static void write_hanging_kernel(const struct fixture *f, char *folder, size_t s
     char path[600];
     snprintf(folder, size, "%s/kernels", f->root);
     assert_int_equal(mkdir(folder, 0700), 0);
-    snprintf(path, sizeof path, "%s/plain_row.cl", folder);
+    snprintf(path, sizeof path, "%s/merge.cl", folder);
     FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "#include \"%s/merge.cl\"\n", getenv("ATTUNE_TEST_KERNELS"));
+    fclose(file);
+    snprintf(path, sizeof path, "%s/plain_row.cl", folder);
+    file = fopen(path, "w");
     assert_non_null(file);
     fprintf(
         file,
@@ -146,6 +151,46 @@ static void endless_kernel_is_stopped(void **state)
     fixture_end(&f);
 }
 
+/* A job on the context that serves: its plan is tuned, and computes. */
+static void background_job(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    attune_context_options where = ATTUNE_CONTEXT_OPTIONS_INIT;
+    where.backend = "cpu";
+    where.cache_dir = f.cache;
+    attune_context *context;
+    check_ok(attune_context_create(&context, &where));
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.num_q_heads = desc.num_kv_heads = 1;
+    desc.head_dim_qk = 64;
+    const attune_shape shapes[] = {{1, 16, 16}, {1, 40, 40}};
+    attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
+    plan_options.shapes = shapes;
+    plan_options.num_shapes = 2;
+    attune_tune_options options = budget(4);
+    attune_tune_job *job;
+    attune_plan *plan;
+    check_ok(attune_tune_start(context, &desc, NULL, &plan_options, &options, &job));
+    float q[40 * 64] = {0}, o[40 * 64];
+    const int32_t length = 40;
+    check_ok(attune_attention_host(context, &desc, 1, &length, &length, q, q, q, o, NULL)); /* meanwhile */
+    check_ok(attune_tune_wait(job, -1, &plan, NULL));
+    attune_tune_job_destroy(&job);
+    assert_int_equal(attune_plan_num_buckets(plan), 2);
+    for (size_t i = 0; i < 2; i++) {
+        attune_plan_bucket_info info;
+        check_ok(attune_plan_bucket(plan, i, &info));
+        assert_string_equal(attune_plan_source(plan, info.config), "tuned");
+        assert_string_equal(info.regret_source, "measured");
+        assert_true(info.regret >= 0 && info.time_ms > 0);
+    }
+    attune_plan_destroy(&plan);
+    attune_context_destroy(&context);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     attune_device_info info;
@@ -155,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_search),
         cmocka_unit_test(layout_choice),
+        cmocka_unit_test(background_job),
         cmocka_unit_test(probes),
         cmocka_unit_test(endless_kernel_is_stopped),
     };
