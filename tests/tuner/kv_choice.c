@@ -154,6 +154,50 @@ static void wrong_layouts_are_out(void **state)
     fixture_end(&f);
 }
 
+/* An engine that takes a padded layout can tune on it; strides that no problem names are refused. */
+static void padded_layouts_can_be_tuned(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(""));
+    open_target(&f, "gpu");
+    attune_kv_choice_options options = choice_options();
+    options.rounds = 1;
+    attune_kv_choice choice;
+    choose(&f, &options, &choice);
+    attune_context_options where = ATTUNE_CONTEXT_OPTIONS_INIT;
+    where.backend = "gpu";
+    where.cache_dir = f.cache;
+    attune_context *context;
+    check_ok(attune_context_create(&context, &where));
+    const attune_shape shape = {1, 4, 12};
+    attune_plan_options how = ATTUNE_PLAN_OPTIONS_INIT;
+    how.shapes = &shape;
+    how.num_shapes = 1;
+    how.budget_tests = 2;
+    static const int padded[] = {2, 5, 6};
+    for (int i = 0; i < 4; i++) {
+        attune_kv_layout_options strides = choice.candidates[padded[i % 3]].layout;
+        strides.v_stride_page += i == 3;
+        attune_kv_layout *layout;
+        attune_plan *plan;
+        check_ok(attune_kv_layout_create(context, &strides, &layout));
+        how.policy = ATTUNE_MEASURE;
+        attune_status status = attune_plan_create(context, attune_problem_desc(f.problem), layout, &how, &plan);
+        if (status != (i < 3 ? ATTUNE_OK : ATTUNE_ERROR_UNSUPPORTED))
+            fail_msg("%s: %s (%s)", attune_kv_layout_id(layout), attune_status_name(status), attune_last_error());
+        attune_plan_destroy(&plan);
+        how.policy = ATTUNE_CACHED_ONLY;
+        if (i < 3)
+            check_ok(attune_plan_create(context, attune_problem_desc(f.problem), layout, &how, &plan));
+        attune_plan_destroy(&plan);
+        attune_kv_layout_destroy(&layout);
+    }
+    attune_context_destroy(&context);
+    fixture_end(&f);
+}
+
 /* ---- entries */
 
 /* What a forger who knows the format changes in the content of an entry. */
@@ -362,6 +406,7 @@ int main(void)
         cmocka_unit_test(forged_entries_are_misses),
         cmocka_unit_test(damaged_entries_are_misses),
         cmocka_unit_test(bad_input),
+        cmocka_unit_test(padded_layouts_can_be_tuned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
