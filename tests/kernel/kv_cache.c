@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Operations on a KV cache against a plain model of them: whole buffers are compared bit for bit, so that a stray write
  * anywhere shows. Caches are filled with random bits, many of which are NaN. */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "check.h"
+#include "context.h"
 #include "layout.h"
 
 #define SEED 20250611
@@ -418,6 +421,77 @@ static void operations(void **state)
     drop_cache(&a), drop_cache(&b), drop_cache(&c);
 }
 
+/* ---- pages beyond 2^31 elements, in memory of which the system gives what is touched */
+
+#define FAR_PAGE (((int64_t)1 << 31) + 16) /* elements */
+
+static attune_tensor svm_tensor(void *svm)
+{
+    attune_tensor t = ATTUNE_TENSOR_INIT;
+    t.type = ATTUNE_MEMORY_SVM;
+    t.svm = svm;
+    return t;
+}
+
+/* Shared with a device that is the host: the buffers of other devices end before elements are that far. */
+static uint16_t *reserve(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void check_far_row(const uint16_t *k, int64_t element, const struct rows *rows, int token)
+{
+    assert_int_equal(clFinish(queue), CL_SUCCESS);
+    assert_memory_equal(k + element, row_at(rows, token, 0), 16);
+}
+
+static void far_pages(void **state)
+{
+    (void)state;
+    const struct shape s = {"far pages", ATTUNE_BF16, ATTUNE_BF16, 1, 8, 8, 2, 2, ATTUNE_KV_STRIDED, 0};
+    size_t bytes = (size_t)(FAR_PAGE + 16) * 2;
+    uint16_t *k = cl_device_is_pocl(&context->choice.device) ? reserve(bytes) : NULL, v[32];
+    if (!k)
+        skip();
+    attune_kv_layout_options o = {sizeof o, ATTUNE_KV_STRIDED, ATTUNE_BF16, 1, 8, 8, 2, 4, FAR_PAGE, 8, 8, 16, 8, 8};
+    attune_kv_layout *layout;
+    attune_kv_launcher *launcher;
+    DONE(&s, attune_kv_layout_create(context, &o, &layout));
+    DONE(&s, attune_kv_launcher_create(layout, ATTUNE_BF16, &launcher));
+    struct rows rows = make_rows(&s, ATTUNE_BF16, 4, 8, 0), out = make_rows(&s, ATTUNE_BF16, 4, 8, 0);
+    struct rows out_v = make_rows(&s, ATTUNE_BF16, 4, 8, 0);
+    const int32_t slots[] = {2, 3, 0, -1}, pages[] = {1, 0, 1}; /* as pair: 1 to 0; as lists: 1, 0 and 0, 1 */
+    struct buffer mapping = make_indices(slots, 4), ids = make_indices(pages, 3);
+    attune_kv_append_args append = {sizeof append, 4, rows.tensor, rows.tensor, tensor(&mapping, 4), svm_tensor(k),
+                                    svm_tensor(v)};
+    DONE(&s, attune_kv_append(launcher, &append, queue, 0, NULL, NULL));
+    check_far_row(k, FAR_PAGE, &rows, 0);
+    check_far_row(k, FAR_PAGE + 8, &rows, 1);
+    check_far_row(k, 0, &rows, 2);
+    attune_kv_copy_args copy = ATTUNE_KV_COPY_ARGS_INIT;
+    copy.num_pages = 1;
+    copy.pages = tensor(&ids, 4);
+    copy.k_cache = svm_tensor(k), copy.v_cache = svm_tensor(v);
+    DONE(&s, attune_kv_copy_pages(launcher, &copy, queue, 0, NULL, NULL));
+    check_far_row(k, 8, &rows, 1);
+    attune_kv_transfer_args transfer = {sizeof transfer, 4, tensor(&ids, 4), out.tensor, out_v.tensor, svm_tensor(k),
+                                        svm_tensor(v)};
+    DONE(&s, attune_kv_export(launcher, &transfer, queue, 0, NULL, NULL));
+    for (int i = 0; i < 4; i++)
+        memcpy(row_at(&out, i, 0), row_at(&rows, i % 2, 0), 16);
+    compare(&s, "export", &out.buffer, ATTUNE_BF16, false);
+    transfer.k = transfer.v = rows.tensor;
+    transfer.pages = tensor(&ids, 8);
+    DONE(&s, attune_kv_import(launcher, &transfer, queue, 0, NULL, NULL));
+    check_far_row(k, 0, &rows, 0);
+    check_far_row(k, FAR_PAGE + 8, &rows, 3);
+    munmap(k, bytes);
+    drop(&rows.buffer), drop(&out.buffer), drop(&out_v.buffer), drop(&mapping), drop(&ids);
+    attune_kv_launcher_destroy(&launcher);
+    attune_kv_layout_destroy(&layout);
+}
+
 /* ---- bad input and edges */
 
 static struct {
@@ -607,7 +681,8 @@ int main(void)
     struct CMUnitTest tests[NUM_SHAPES];
     for (size_t i = 0; i < NUM_SHAPES; i++)
         tests[i] = (struct CMUnitTest){shapes[i].name, operations, NULL, NULL, (void *)(uintptr_t)&shapes[i]};
-    const struct CMUnitTest edges[] = {cmocka_unit_test(bad_input), cmocka_unit_test(nothing), cmocka_unit_test(order)};
+    const struct CMUnitTest edges[] = {cmocka_unit_test(far_pages), cmocka_unit_test(bad_input),
+                                       cmocka_unit_test(nothing), cmocka_unit_test(order)};
     int failures = cmocka_run_group_tests_name("operations", tests, NULL, NULL);
     failures += cmocka_run_group_tests_name("edges", edges, setup_bad, teardown_bad);
     clReleaseCommandQueue(queue);
