@@ -17,6 +17,7 @@
 struct input {
     attune_problem *problem;
     struct workload_device device;
+    struct append *append; /* made by the first `append` */
 };
 
 /* One built configuration. */
@@ -65,6 +66,7 @@ attune_status worker_unload(struct worker *worker, const json_t *request, json_t
 attune_status worker_build(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_poison(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_time(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_append(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_digest(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_fetch(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply);
@@ -81,6 +83,7 @@ void slot_clear(struct slot *slot);
 void input_free(struct input *input);
 /* Reads a buffer's first bytes into the mapping that the supervisor sees, of which `shared` bytes are there. */
 attune_status share_buffer(struct worker *worker, cl_mem buffer, size_t bytes, size_t shared);
+void append_free(struct append **append);
 void probe_clear(struct probe *probe);
 void instruction_clear(struct instruction_trial *trial);
 struct probe_grid probe_grid_of(const struct worker *worker);

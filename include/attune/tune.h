@@ -23,7 +23,8 @@ typedef struct attune_problem attune_problem;
 /* Parses text of at most 4,096 characters; the result's text is canonical and can always be parsed back. Destroy it with
  * attune_problem_destroy. Fields: hq, hkv, d, dv, q, kv, o (dtypes: fp32 fp16 bf16; o defaults to q), prec (strict fast),
  * causal (0 1), align (br tl), window, wright, cap, scale, page (tokens a page of the KV cache: 0 = no cache, contiguous K and V,
- * the default of PREFILL; 1 = slots, the default of the others), order (nhd hnd: of the cache), table (0 = the page table is
+ * the default of PREFILL; 1 = slots, the default of the others), order (nhd hnd: of the cache), kvpad (elements left free
+ * behind each token's heads, or in order hnd behind each head's tokens of a page), table (0 = the page table is
  * CSR, 1 = a 2-D block table), batch, new (q_len, a/b/c list), prefix (EXTEND: cached keys, list), kvlen (PREFILL and DECODE: keys, list).
  * Lists shorter than the batch repeat. Known by name but not supported yet: kv=int8, sinks, tree, bias, mla (0 1).
  * Errors: NULL_ARGUMENT, SYNTAX (names the field), INVALID_SIZE (field, value and limit), OVERFLOW (lengths whose sum reaches
@@ -275,6 +276,60 @@ typedef struct attune_tune_summary {
 ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
                                      const attune_tune_options *options, attune_tune_result *results,
                                      attune_tune_summary *summary);
+
+/* --------------------------------------------------------------------------------------- choice of a KV layout */
+
+#define ATTUNE_KV_CANDIDATES_MAX 16
+
+/* One layout that was measured. */
+typedef struct attune_kv_candidate {
+    attune_kv_layout_options layout; /* ready for attune_kv_layout_create */
+    char id[96];                     /* attune_kv_layout_id of it */
+    char fields[64];                 /* how problem strings name it: "page=16,order=hnd" */
+    attune_outcome outcome;
+    char reason[256];                /* why the outcome is not OK */
+    double time_ms;                  /* of the weighted set, appending included: median of the rounds */
+    double append_ms;                /* the part of it that appending takes */
+    double ratio_low, ratio, ratio_high; /* time / candidate 0's: median of pairs and its 95% bootstrap interval */
+} attune_kv_candidate;
+
+typedef struct attune_kv_choice {
+    int32_t hit;            /* 1: answered by the cache, nothing was measured */
+    int32_t chosen;         /* index of the layout to take */
+    int32_t num_candidates;
+    int32_t rounds;         /* that the figures are of */
+    attune_kv_candidate candidates[ATTUNE_KV_CANDIDATES_MAX]; /* candidate 0 is NHD with the first page size */
+    char entry_path[512];   /* file of the entry; "" for a cache without a disk, and for a hit */
+} attune_kv_choice;
+
+typedef struct attune_kv_choice_options {
+    size_t size;
+    const double *weights;     /* [num_problems], above 0: how often each problem runs; NULL = equally often */
+    const int32_t *page_sizes; /* what the engine could use, 1 to 4 of them; NULL = the problems' own, which must be equal */
+    size_t num_page_sizes;
+    int64_t num_slots;         /* of the engine's cache: a multiple of every page size */
+    int32_t rounds;            /* at most; each takes one sample of every candidate on every problem */
+    double min_sample_ms;      /* runs are batched until a sample is at least this long */
+    double max_seconds;        /* no round is started after its problem's share of this; 0 = no limit */
+    uint64_t seed;             /* of inputs and order */
+    int32_t again;             /* 1: measure even where the cache answers */
+} attune_kv_choice_options;
+
+#define ATTUNE_KV_CHOICE_OPTIONS_INIT {sizeof(attune_kv_choice_options), NULL, NULL, 0, 0, 9, 10.0, 0.0, 1, 0}
+
+/* Chooses how the KV cache lies in memory, once for all that share it: problems are extends (a prefill is one with prefix 0) and
+ * decodes with equal num_kv_heads, head dims and KV type, whose own layouts are ignored but for page_sizes NULL. Every
+ * candidate (NHD and HND, plain and padded by a cache line, for each page size) is verified and timed on every problem, in
+ * interleaved rounds in a worker, with what the caches answer for it (the better of that and what they answer for
+ * candidate 0), together with appending the step's new rows. The first third of the rounds picks the fastest by weighted
+ * time; it is chosen if its interval over the other rounds lies below 0.99 of candidate 0's time, else candidate 0 is. The choice is kept in the cache under the device, the kernels, the problems, the weights and
+ * the page sizes, and answered from there; what is tuned later counts when it is made again.
+ * Blocks. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, MISMATCH (problems that cannot share a cache), UNSUPPORTED (a
+ * problem), NOT_VERIFIED (candidate 0 could not be measured), WORKER, NO_DEVICE, DEVICE_LOST, OUT_OF_MEMORY, IO (the
+ * entry could not be written; out is filled in). */
+ATTUNE_API attune_status attune_kv_layout_choose(attune_target *target, const attune_problem *const *problems,
+                                                 size_t num_problems, const attune_kv_choice_options *options,
+                                                 attune_kv_choice *out);
 
 /* --------------------------------------------------------------------------------------------- in the background */
 

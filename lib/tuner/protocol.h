@@ -18,6 +18,7 @@
  *   probe       trial vec iterations launches size shared        one trial of kernels/probe.cl: "work" done
  *   instruction trial iterations launches shared                 one of kernels/probe_instruction.cl: "work";
  *                                                                launches 0: its results into the mapping
+ *   append      input launches                                   stores a step's new rows in a cache of the input's layout
  */
 #ifndef ATTUNE_TUNER_PROTOCOL_H
 #define ATTUNE_TUNER_PROTOCOL_H

@@ -19,7 +19,7 @@ static attune_outcome make_ready(struct attune_target *target, struct reference 
     return outcome;
 }
 
-static attune_outcome sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+attune_outcome rounds_sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
                              bool check, struct rng *rng, double *time_ms)
 {
     attune_outcome outcome = make_ready(target, reference, candidate);
@@ -32,7 +32,7 @@ static attune_outcome sample(struct attune_target *target, struct reference *ref
     return outcome;
 }
 
-static void shuffle(int32_t *order, int32_t count, struct rng *rng)
+void rounds_shuffle(int32_t *order, int32_t count, struct rng *rng)
 {
     for (int32_t i = 0; i < count; i++)
         order[i] = i;
@@ -66,7 +66,7 @@ static attune_status run_round(struct attune_target *target, struct reference *r
 {
     int32_t order[MAX_CANDIDATES], count = rounds->num_candidates;
     double *times = rounds->times + (size_t)rounds->count * (size_t)count;
-    shuffle(order, count, rng);
+    rounds_shuffle(order, count, rng);
     for (int32_t k = 0; k < count; k++) {
         int32_t i = order[k];
         if (!takes_part(rounds, options, &candidates[i], i))
@@ -75,7 +75,7 @@ static attune_status run_round(struct attune_target *target, struct reference *r
         if (status != ATTUNE_OK)
             return status;
         double time_ms = 0;
-        candidates[i].outcome = sample(target, reference, &candidates[i], check, rng, &time_ms);
+        candidates[i].outcome = rounds_sample(target, reference, &candidates[i], check, rng, &time_ms);
         times[i] = candidates[i].outcome == ATTUNE_OUTCOME_OK ? time_ms : 0;
     }
     rounds->count++;

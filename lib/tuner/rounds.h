@@ -30,6 +30,12 @@ attune_status rounds_run(struct attune_target *target, struct reference *referen
                          int32_t count, const struct rounds_options *options, struct rng *rng, struct rounds *out);
 void rounds_free(struct rounds *rounds);
 
+/* One sample of a candidate, rebuilt where its worker was replaced; check: the outputs are poisoned before and compared after. */
+attune_outcome rounds_sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+                             bool check, struct rng *rng, double *time_ms);
+/* order[count] = 0 .. count-1 in a random order. */
+void rounds_shuffle(int32_t *order, int32_t count, struct rng *rng);
+
 /* Median and MAD of candidate i; returns the number of samples. */
 int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, double *mad);
 /* Paired ratios time[a] / time[b]: all 0 where there is no pair. */

@@ -67,6 +67,7 @@ static const char *const biting[] = {
     "extend:hq=2,hkv=1,d=576,dv=512,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=40,new=9",
     "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=16,prefix=0/15/16/17/64,new=1/33/0/2/17",
     "extend:hq=3,hkv=3,d=64,q=fp32,kv=fp32,prec=strict,page=3,order=hnd,table=1,prefix=100/1/2/3/4,new=5/1/1/0/64",
+    "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=16,order=hnd,kvpad=24,prefix=0/15/16/17/64,new=1/33/0/2/17",
     "prefill:hq=3,hkv=1,d=64,q=fp16,kv=fp16,o=fp16,prec=strict,causal=1,new=0/1/63/64/65,kvlen=7/1/64/63/65",
     "prefill:hq=2,hkv=2,d=7,dv=13,q=bf16,kv=fp16,o=fp16,prec=strict,causal=1,new=19,kvlen=23",
     "prefill:hq=2,hkv=1,d=64,dv=128,q=fp16,kv=bf16,o=fp32,prec=strict,causal=0,new=33,kvlen=70",

@@ -22,7 +22,7 @@ LAYERS = [
     'launch',
     'schedule',
     'validate',
-    'compile host run',
+    'compile host kv_cache run',
     'merge_states recording',
     'tuner',
     'api search_api',
@@ -35,7 +35,7 @@ ALIASES = {'plan_table.c': 'plan',
            # MEASURE: declared for the plan, done by the tuner. The one call upwards.
            'measure_plan.c': 'tuner'}
 # Where OpenCL is called. What decides, remembers, checks or supervises does not.
-CALLS_OPENCL = set('cl context workload_device plan launch merge schedule tensor build compile host run recording '
+CALLS_OPENCL = set('cl context workload_device plan launch merge schedule tensor build compile host kv_cache run recording '
                    'validate'.split())
 # search runs on recorded timings as well as on a device's: no OpenCL, no input or output, no clock.
 SEARCH_SYSTEM = {'assert.h', 'float.h', 'limits.h', 'math.h', 'stdbool.h', 'stddef.h', 'stdint.h', 'stdlib.h', 'string.h'}

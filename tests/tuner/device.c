@@ -98,6 +98,41 @@ static void check_features(const attune_probe_result *probe)
 #endif
 }
 
+/* A layout is chosen with real kernels, appending included; the second call is a hit that says the same. */
+static void layout_choice(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    open_real(&f);
+    attune_problem *decode;
+    check_ok(attune_problem_parse("decode:hq=2,hkv=1,d=64,kvlen=40/7", &decode));
+    const attune_problem *problems[] = {f.problem, decode};
+    const int32_t pages[] = {16};
+    attune_kv_choice_options options = ATTUNE_KV_CHOICE_OPTIONS_INIT;
+    options.page_sizes = pages;
+    options.num_page_sizes = 1;
+    options.num_slots = 1 << 16;
+    options.rounds = 3;
+    options.min_sample_ms = 1;
+    attune_kv_choice choice, again;
+    check_ok(attune_kv_layout_choose(f.target, problems, 2, &options, &choice));
+    assert_int_equal(choice.num_candidates, 4);
+    assert_int_equal(choice.rounds, 2); /* one of three picks */
+    for (int32_t i = 0; i < 4; i++) {
+        const attune_kv_candidate *c = &choice.candidates[i];
+        if (c->outcome != ATTUNE_OUTCOME_OK)
+            fail_msg("%s: %s: %s", c->id, attune_outcome_name(c->outcome), c->reason);
+        assert_true(c->time_ms > c->append_ms && c->append_ms > 0);
+    }
+    check_ok(attune_kv_layout_choose(f.target, problems, 2, &options, &again));
+    assert_int_equal(again.hit, 1);
+    assert_int_equal(again.chosen, choice.chosen);
+    assert_string_equal(again.candidates[again.chosen].id, choice.candidates[choice.chosen].id);
+    attune_problem_destroy(&decode);
+    fixture_end(&f);
+}
+
 static void probes(void **state)
 {
     (void)state;
@@ -232,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_search),
         cmocka_unit_test(plans_measure_on_their_layout),
+        cmocka_unit_test(layout_choice),
         cmocka_unit_test(background_job),
         cmocka_unit_test(probes),
         cmocka_unit_test(endless_kernel_is_stopped),
