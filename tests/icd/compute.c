@@ -86,7 +86,7 @@ static uint16_t to_half(float value)
         return sign | 0x7c00;
     int exponent = 0;
     frexpf(magnitude, &exponent);
-    if (exponent < -13)
+    if (exponent < -13 || magnitude == 0.0f)
         exponent = -13;
     float units = nearbyintf(ldexpf(magnitude, 11 - exponent)); /* 1024 .. 2048, less when subnormal */
     return (uint16_t)(sign | (uint16_t)(units + (float)((exponent + 13) * 1024)));
