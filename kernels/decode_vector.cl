@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Vector decode: one work-item takes a range of the keys of one KV head for few queries, with explicit vectors along the head
+// Vector decode: one work-item takes a range of the keys of one or some KV heads for few queries, with explicit vectors along the head
 // dim. Each row of K and V is read from memory once and serves all query heads of the group. Split-KV after Flash-Decoding
 // (Dao, Haziza, Massa, Sizov, 2023): a sequence's ranges are items of their own and are merged afterwards.
 //
 // clang-format off
-//   row r of an item   query r / GROUP_SIZE of head ITEM_HEAD + r % GROUP_SIZE
+//   row r of a group   query r / GROUP_SIZE of the group's query head r % GROUP_SIZE
 //   block              BLOCK_KV keys; a chunk of 16 of them gives one vector of scores a row
-//   q_tile             [row][dim] Q times scale          o_tile  [row][dim]
+//   q_tile             [group][row][dim] Q times scale   o_tile  [group][row][dim]
 //   p_tile             [row][key] scores, then weights, of a block
 //
 //   scores     STEP_KEYS keys x STEP_ROWS rows of products are summed up in registers, 16 partial sums each:
@@ -19,12 +19,15 @@
 //   output     STEP_ROWS rows x STEP_VECTORS vectors of dims, over the block's keys
 // clang-format on
 //
+// The HEAD_GROUPS groups of an item take TURN_KEYS keys each by turns: where the heads of a key lie side by side in memory, they
+// are read while its page is still at hand.
+//
 // A block's missing keys are its last key again, and masked. The rows of the next block, which may be anywhere in memory, are
 // asked for while those of this one are read, each line in its turn.
 #include "attention.clh"
 #include "half.clh"
 
-#if !defined(TILE_TOKENS) || !defined(BLOCK_KV) || !defined(ROWS_PER_STEP) || !defined(ACCUMULATORS) || !defined(PREFETCH)
+#if !defined(TILE_TOKENS) || !defined(HEAD_GROUPS) || !defined(BLOCK_KV) || !defined(ROWS_PER_STEP) || !defined(ACCUMULATORS) || !defined(PREFETCH)
 #error "a parameter of decode_vector is missing: see decode_vector.def"
 #endif
 
@@ -34,6 +37,7 @@
 #define KEY_VECTORS (HEAD_DIM_QK / VEC)
 #define VALUE_VECTORS (HEAD_DIM_VO / VEC)
 #define CHUNKS (BLOCK_KV / VEC)
+#define TURN_KEYS 256
 
 // Rows in equal steps of at most ROWS_PER_STEP; those past the item's end are zeros.
 #define ROW_STEPS ((TILE_TOKENS * GROUP_SIZE + ROWS_PER_STEP - 1) / ROWS_PER_STEP)
@@ -246,9 +250,9 @@ INLINE void accumulate_output(const float *p_tile, global const KV_T *const *row
 // at a stride in a page and in the new part.
 INLINE void locate_rows(global const KV_T *k, global const KV_T *v, global const KV_T *k_cache, global const KV_T *v_cache,
                         const struct attention_args args, const struct attention_item item, global const int *pages,
-                        int begin, int end, global const KV_T **k_rows, global const KV_T **v_rows)
+                        int kv_head, int begin, int end, global const KV_T **k_rows, global const KV_T **v_rows)
 {
-    int kv_head = item.head / GROUP_SIZE, keys = min(end - begin, BLOCK_KV);
+    int keys = min(end - begin, BLOCK_KV);
     for (int n = 0; n < keys;) {
         int position = begin + n, run = keys - n;
         global const KV_T *key = KV_ROW(k, item, pages, position, kv_head);
@@ -284,56 +288,90 @@ INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 
         q_tile[i] = 0.0f;
 }
 
+// Where an item goes on: group after group, TURN_KEYS keys at a time.
+struct cursor {
+    int block, group, turn; // first position of the block; group; first position of the turn
+};
+
+INLINE struct cursor next_block(struct cursor at, int end)
+{
+    at.block += BLOCK_KV;
+    if (HEAD_GROUPS > 1 && at.block >= min(at.turn + TURN_KEYS, end)) {
+        if (++at.group == HEAD_GROUPS) {
+            at.group = 0;
+            at.turn += TURN_KEYS;
+        }
+        at.block = at.turn;
+    }
+    return at;
+}
+
+// Scores, weights and output of a block. *_rows of the block, next_* those to be asked for; tiles of the group.
+INLINE void compute_block(const struct attention_item item, int block, int rows, global const KV_T *const *k_rows,
+                          global const KV_T *const *next_k, global const KV_T *const *v_rows,
+                          global const KV_T *const *next_v, const float16 *q_tile, float16 *p_tile, float *row_max,
+                          float16 *row_sum, float16 *o_tile)
+{
+    const int steps = (rows + STEP_ROWS - 1) / STEP_ROWS, keys = min(BLOCK_KV, item.kv_end - block);
+    for (int c = 0; c < CHUNKS; c++)
+        chunk_scores(q_tile, k_rows + c * VEC, next_k + c * VEC, true, p_tile + c);
+    for (int step = 1; step < steps && ROW_STEPS > 1; step++)
+        for (int c = 0; c < CHUNKS; c++)
+            chunk_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, k_rows + c * VEC, next_k + c * VEC, false,
+                         p_tile + step * STEP_ROWS * CHUNKS + c);
+    for (int r = 0; r < rows; r++) {
+        int limit = item.kv_end - 1;
+        if (CAUSAL)
+            limit = min(limit, item.q_pos + r / GROUP_SIZE);
+        row_weights(p_tile + r * CHUNKS, limit - block, row_max + r, row_sum + r, o_tile + r * VALUE_VECTORS);
+    }
+    accumulate_output((const float *)p_tile, v_rows, next_v, true, keys, o_tile);
+    for (int step = 1; step < steps && ROW_STEPS > 1; step++)
+        accumulate_output((const float *)(p_tile + step * STEP_ROWS * CHUNKS), v_rows, next_v, false, keys,
+                          o_tile + step * STEP_ROWS * VALUE_VECTORS);
+}
+
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_PARAMETERS)
 {
-    float16 q_tile[ROWS * KEY_VECTORS], o_tile[ROWS * VALUE_VECTORS], p_tile[ROWS * CHUNKS], row_sum[ROWS];
-    float row_max[ROWS];
+    float16 q_tile[HEAD_GROUPS * ROWS * KEY_VECTORS], o_tile[HEAD_GROUPS * ROWS * VALUE_VECTORS], p_tile[ROWS * CHUNKS];
+    float16 row_sum[HEAD_GROUPS * ROWS];
+    float row_max[HEAD_GROUPS * ROWS];
     global const KV_T *k_rows[2][BLOCK_KV], *v_rows[2][BLOCK_KV]; // of this block and the next, by turns
     int end = schedule_end_item(schedule, args.segment);
     for (int index = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); index < end;
          index += args.num_groups) {
         const struct attention_item item = load_item(schedule, index, args.num_q_heads);
-        const int rows = item.q_count * GROUP_SIZE;
-        const int steps = (rows + STEP_ROWS - 1) / STEP_ROWS;
+        const int rows = item.q_count * GROUP_SIZE, kv_head = item.head / GROUP_SIZE;
         global const int *pages = ITEM_PAGES(item);
-        load_queries(q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head,
-                     args.q_stride_token, args.q_stride_head, args.scale, rows, q_tile);
-        for (int i = 0; i < ROWS * VALUE_VECTORS; i++)
+        global const Q_T *query = q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head;
+        for (int g = 0; g < HEAD_GROUPS; g++)
+            load_queries(query + g * GROUP_SIZE * args.q_stride_head, args.q_stride_token, args.q_stride_head, args.scale,
+                         rows, q_tile + g * ROWS * KEY_VECTORS);
+        for (int i = 0; i < HEAD_GROUPS * ROWS * VALUE_VECTORS; i++)
             o_tile[i] = 0.0f;
-        for (int r = 0; r < ROWS; r++) {
+        for (int r = 0; r < HEAD_GROUPS * ROWS; r++) {
             row_max[r] = INITIAL_MAX;
             row_sum[r] = 0.0f;
         }
 
-        if (item.kv_begin < item.kv_end)
-            locate_rows(k, v, k_cache, v_cache, args, item, pages, item.kv_begin, item.kv_end, k_rows[0], v_rows[0]);
-        int turn = 0;
-        for (int block = item.kv_begin; block < item.kv_end; block += BLOCK_KV, turn = 1 - turn) {
-            const int next = block + BLOCK_KV < item.kv_end ? 1 - turn : turn;
-            if (next != turn)
-                locate_rows(k, v, k_cache, v_cache, args, item, pages, block + BLOCK_KV, item.kv_end, k_rows[next],
-                            v_rows[next]);
-            for (int c = 0; c < CHUNKS; c++)
-                chunk_scores(q_tile, k_rows[turn] + c * VEC, k_rows[next] + c * VEC, true, p_tile + c);
-            for (int step = 1; step < steps && ROW_STEPS > 1; step++)
-                for (int c = 0; c < CHUNKS; c++)
-                    chunk_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, k_rows[turn] + c * VEC, k_rows[next] + c * VEC,
-                                 false, p_tile + step * STEP_ROWS * CHUNKS + c);
-            for (int r = 0; r < rows; r++) {
-                int limit = item.kv_end - 1;
-                if (CAUSAL)
-                    limit = min(limit, item.q_pos + r / GROUP_SIZE);
-                row_weights(p_tile + r * CHUNKS, limit - block, row_max + r, row_sum + r, o_tile + r * VALUE_VECTORS);
-            }
-            const int keys = min(BLOCK_KV, item.kv_end - block);
-            accumulate_output((const float *)p_tile, v_rows[turn], v_rows[next], true, keys, o_tile);
-            for (int step = 1; step < steps && ROW_STEPS > 1; step++)
-                accumulate_output((const float *)(p_tile + step * STEP_ROWS * CHUNKS), v_rows[turn], v_rows[next], false,
-                                  keys, o_tile + step * STEP_ROWS * VALUE_VECTORS);
+        struct cursor at = {item.kv_begin, 0, item.kv_begin};
+        if (at.block < item.kv_end)
+            locate_rows(k, v, k_cache, v_cache, args, item, pages, kv_head, at.block, item.kv_end, k_rows[0], v_rows[0]);
+        for (int now = 0; at.block < item.kv_end; now = 1 - now) {
+            const struct cursor after = next_block(at, item.kv_end);
+            const int next = after.block < item.kv_end ? 1 - now : now;
+            if (next != now)
+                locate_rows(k, v, k_cache, v_cache, args, item, pages, kv_head + after.group, after.block, item.kv_end,
+                            k_rows[next], v_rows[next]);
+            compute_block(item, at.block, rows, k_rows[now], k_rows[next], v_rows[now], v_rows[next],
+                          q_tile + at.group * ROWS * KEY_VECTORS, p_tile, row_max + at.group * ROWS,
+                          row_sum + at.group * ROWS, o_tile + at.group * ROWS * VALUE_VECTORS);
+            at = after;
         }
 
-        for (int r = 0; r < rows; r++) {
-            const int t = r / GROUP_SIZE, head = item.head + r % GROUP_SIZE;
+        for (int i = 0; i < HEAD_GROUPS * rows; i++) {
+            const int g = i / rows, r = g * ROWS + i % rows;
+            const int t = i % rows / GROUP_SIZE, head = item.head + g * GROUP_SIZE + i % GROUP_SIZE;
             const float sum = total(row_sum[r]);
             const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum; // no key: a row of zeros
             const float row_lse = sum == 0.0f ? -INFINITY : row_max[r] + log(sum);

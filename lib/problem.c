@@ -416,6 +416,7 @@ struct kernel_facts problem_facts(const attune_attention_desc *desc, int32_t pag
         .sub_group_size = backend_sub_group_size(choice),
         .half_load = choice->limits.half_load,
         .decode = desc->operation == ATTUNE_DECODE,
+        .num_kv_heads = desc->num_kv_heads,
     };
 }
 

@@ -11,14 +11,15 @@
  *   LOCAL_BYTES(expression)                         local memory per work-group
  *   PRIVATE_BYTES(expression)                       private memory per work-item: arrays that the kernel declares
  *   TILE_TOKENS(expression)                         most queries of one sequence that one item covers
- *   TILE_HEADS(expression)                          query heads that one item covers: 1 or GROUP_SIZE
+ *   TILE_HEADS(expression)                          query heads that one item covers: 1, GROUP_SIZE or a
+ *                                                   multiple of it; it divides num_q_heads
  *   SPLIT_KEYS(expression)                          least keys that the schedule makes a split of, at least 16 (fixed splits
  *                                                   may be shorter); 0: takes no items of split sequences
  *   GROUPS_PER_UNIT(expression)                     work-groups of the fixed grid per compute unit
  *   FEATURES(expression)                            enum device_feature bits that it needs
  *
  * Facts: HEAD_DIM_QK HEAD_DIM_VO GROUP_SIZE CAUSAL HAS_CACHE HAS_NEW PAGED Q_TYPE KV_TYPE O_TYPE PRECISION SUB_GROUP_SIZE
- * HALF_LOAD, and DECODE (the operation), which kernels do not get.
+ * HALF_LOAD, and DECODE (the operation) and NUM_KV_HEADS, which kernels do not get.
  * A new family is NAME.cl, NAME.def and one line in kernels/families.def: FAMILY(name, "one-line doc").
  */
 #ifndef ATTUNE_FAMILY_H
@@ -53,7 +54,7 @@ struct kernel_facts {
     int32_t precision;               /* attune_precision */
     int32_t sub_group_size;
     int32_t half_load; /* enum half_load */
-    int32_t decode;    /* the operation; only for constraints */
+    int32_t decode, num_kv_heads; /* the operation and heads; only for constraints */
 };
 
 struct kernel_resources {

@@ -34,7 +34,8 @@
     FAMILY_FACT(PRECISION, precision)     \
     FAMILY_FACT(SUB_GROUP_SIZE, sub_group_size) \
     FAMILY_FACT(HALF_LOAD, half_load)     \
-    FAMILY_FACT(DECODE, decode)
+    FAMILY_FACT(DECODE, decode)           \
+    FAMILY_FACT(NUM_KV_HEADS, num_kv_heads)
 
 #define FAMILY_VARIABLE(name)     \
     const int32_t name = *next++; \

@@ -83,6 +83,7 @@ static const char *const biting[] = {
     "decode:hq=8,hkv=2,d=96,q=fp32,kv=bf16,o=fp16,prec=strict,page=0,causal=0,new=2/7,kvlen=130/33",
     "decode:hq=32,hkv=1,d=256,q=bf16,kv=bf16,prec=strict,page=1,kvlen=70",
     "decode:hq=16,hkv=1,d=576,dv=512,q=fp16,kv=fp16,prec=strict,page=1,kvlen=49",
+    "decode:hq=8,hkv=4,d=64,q=fp16,kv=fp16,prec=strict,page=1,kvlen=600/0/256/257",
     "decode:hq=4,hkv=1,d=64,dv=128,q=fp16,kv=fp16,prec=strict,page=0,kvlen=3000/40",
 };
 

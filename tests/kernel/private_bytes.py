@@ -36,6 +36,8 @@ def size_of(kind, structs):
     compound = re.fullmatch(r"[\[<](\d+) x (.*)[\]>]", kind)
     if compound:
         return int(compound.group(1)) * size_of(compound.group(2), structs)
+    if kind.startswith("{"):  # a small struct in registers
+        return sum(size_of(part, structs) for part in split_types(kind[1:-1]))
     if PASS_BY_VALUE in kind:
         return 0
     if kind in structs:
