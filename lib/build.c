@@ -73,8 +73,7 @@ static bool from_cache(attune_context *context, const struct input *in, const ch
     size_t size;
     if (!cache_binary_load(context->cache, key, &data, &size))
         return false;
-    bool taken =
-        cl_program_from_binary(context->cl, context_device(context), data, size, in->options, out);
+    bool taken = cl_program_from_binary(context->cl, context_device(context), data, size, in->options, out);
     free(data);
     return taken;
 }
@@ -115,6 +114,43 @@ attune_status program_build(attune_context *context, const struct program_source
     }
     free(in.loaded);
     free(in.options);
+    return status;
+}
+
+static struct shared_program *find_shared(const attune_context *context, const char *key)
+{
+    struct shared_program *shared = context->programs;
+    while (shared && strcmp(shared->key, key))
+        shared = shared->next;
+    return shared;
+}
+
+attune_status program_build_shared(attune_context *context, const struct program_source *source, program_warm warm,
+                                   void *priv, cl_program *out)
+{
+    const struct input in = {NULL, source->source, (char *)source->options};
+    attune_status status = ATTUNE_OK;
+    char key[HASH_HEX_SIZE];
+    binary_key(context, &in, key);
+    pthread_mutex_lock(&context->programs_lock);
+    struct shared_program *shared = find_shared(context, key);
+    if (!shared) {
+        shared = calloc(1, sizeof *shared);
+        status = shared ? program_build(context, source, warm, priv, &shared->program)
+                        : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a program");
+        if (status == ATTUNE_OK) {
+            memcpy(shared->key, key, sizeof key);
+            shared->next = context->programs;
+            context->programs = shared;
+        } else {
+            free(shared);
+        }
+    }
+    if (status == ATTUNE_OK) {
+        *out = shared->program;
+        clRetainProgram(*out);
+    }
+    pthread_mutex_unlock(&context->programs_lock);
     return status;
 }
 

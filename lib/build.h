@@ -20,6 +20,10 @@ typedef attune_status (*program_warm)(void *priv, cl_program program);
 attune_status program_build(attune_context *context, const struct program_source *source, program_warm warm, void *priv,
                             cl_program *out);
 
+/* The same, once per context: programs that many plans use. The caller releases *out. */
+attune_status program_build_shared(attune_context *context, const struct program_source *source, program_warm warm,
+                                   void *priv, cl_program *out);
+
 /* For warming: runs kernel once on a queue of its own and waits. Its arguments are set. */
 attune_status program_run_once(attune_context *context, cl_kernel kernel, size_t global, size_t local);
 

@@ -31,6 +31,7 @@ static attune_status context_new(const attune_context_options *options, const st
         free(context);
         return status;
     }
+    pthread_mutex_init(&context->programs_lock, NULL);
     struct probe_record probe;
     select_probe(context->cache, &context->choice, &probe);
     *out = context;
@@ -128,6 +129,12 @@ void attune_context_destroy(attune_context **address)
         return;
     struct attune_context *context = *address;
     *address = NULL;
+    for (struct shared_program *next, *shared = context->programs; shared; shared = next) {
+        next = shared->next;
+        clReleaseProgram(shared->program);
+        free(shared);
+    }
+    pthread_mutex_destroy(&context->programs_lock);
     if (context->cl)
         clReleaseContext(context->cl);
     cache_close(&context->cache);

@@ -2,6 +2,8 @@
 #ifndef ATTUNE_CONTEXT_H
 #define ATTUNE_CONTEXT_H
 
+#include <pthread.h>
+
 #include "backend/backend.h"
 #include "cache/cache.h"
 
@@ -12,6 +14,15 @@ struct attune_context {
     struct cache *cache;
     char cache_dir[1024]; /* user's folder, resolved; "" = none */
     char *worker;         /* as given, or NULL */
+    pthread_mutex_t programs_lock;
+    struct shared_program *programs; /* that plans share: program_build_shared() */
+};
+
+/* A program that the context keeps. */
+struct shared_program {
+    struct shared_program *next;
+    cl_program program;
+    char key[HASH_HEX_SIZE]; /* of source and options */
 };
 
 /* What a run needs of objects of one context: compared before handles are used together. */

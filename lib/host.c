@@ -40,7 +40,8 @@ static attune_status sum_lengths(const char *name, const int32_t *len, int32_t b
 
 static void release(struct host_run *run)
 {
-    attune_tensor *tensors[] = {&run->args.q, &run->args.k, &run->args.v, &run->args.o, &run->args.lse};
+    attune_tensor *tensors[] = {&run->args.q, &run->args.k,   &run->args.v,
+                                &run->args.o, &run->args.lse, &run->args.workspace};
     if (run->queue)
         clReleaseCommandQueue(run->queue);
     for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++)
@@ -76,6 +77,15 @@ static attune_status prepare(attune_context *context, const attune_attention_des
     if (code != CL_SUCCESS)
         return cl_error(code, "clCreateCommandQueue");
     return attune_schedule_update(run->schedule, run->queue, batch, q_len, kv_len, 0, NULL, NULL);
+}
+
+static attune_status make_workspace(attune_context *context, struct host_run *run)
+{
+    size_t bytes;
+    attune_status status = attune_plan_workspace_size(run->plan, run->schedule, &bytes);
+    if (status != ATTUNE_OK || !bytes)
+        return status;
+    return upload(context, "clCreateBuffer for a workspace", bytes, NULL, &run->args.workspace);
 }
 
 static attune_status download(struct host_run *run, const attune_tensor *tensor, float *data, size_t bytes)
@@ -115,6 +125,7 @@ attune_status attune_attention_host(attune_context *context, const attune_attent
     size_t lse_bytes = (size_t)(rows * desc->num_q_heads) * sizeof(float);
     struct host_run run = {.args = ATTUNE_ATTENTION_ARGS_INIT};
     if (!(status = prepare(context, desc, batch, q_len, kv_len, rows, &run)) &&
+        !(status = make_workspace(context, &run)) &&
         !(status = upload(context, "clCreateBuffer for q", q_bytes, q, &run.args.q)) &&
         !(status = upload(context, "clCreateBuffer for k", k_bytes, k, &run.args.k)) &&
         !(status = upload(context, "clCreateBuffer for v", v_bytes, v, &run.args.v)) &&

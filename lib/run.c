@@ -6,15 +6,20 @@
 #include "cl/program.h"
 #include "desc.h"
 #include "launch.h"
+#include "run.h"
 #include "schedule.h"
 #include "tensor.h"
 #include "validate.h"
 
-struct attune_launcher {
-    const struct attune_plan *plan;
-    cl_kernel kernels[PLAN_MAX_CONFIGS];
-    struct validator validator;
-};
+static attune_status create_kernel(cl_program program, const char *name, cl_kernel *out)
+{
+    cl_int code;
+    *out = clCreateKernel(program, name, &code);
+    if (code == CL_SUCCESS)
+        return ATTUNE_OK;
+    *out = NULL;
+    return cl_error(code, name);
+}
 
 attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **out)
 {
@@ -27,15 +32,13 @@ attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **
     if (!launcher)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a launcher");
     launcher->plan = plan;
-    for (int32_t i = 0; i < plan->num_configs; i++) {
-        cl_int code;
-        launcher->kernels[i] = clCreateKernel(plan->configs[i].program, "attention", &code);
-        if (code != CL_SUCCESS) {
-            attune_launcher_destroy(&launcher);
-            return cl_error(code, "clCreateKernel(attention)");
-        }
-    }
-    attune_status status = validator_create(plan, &launcher->validator);
+    attune_status status;
+    if ((status = create_kernel(plan->merge.program, "merge", &launcher->merge)) == ATTUNE_OK)
+        status = create_kernel(plan->merge.program, "merge_states", &launcher->merge_states);
+    for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++)
+        status = create_kernel(plan->configs[i].program, "attention", &launcher->kernels[i]);
+    if (status == ATTUNE_OK)
+        status = validator_create(plan, &launcher->validator);
     if (status != ATTUNE_OK)
         attune_launcher_destroy(&launcher);
     *out = launcher;
@@ -51,19 +54,35 @@ void attune_launcher_destroy(attune_launcher **address)
     for (int32_t i = 0; i < PLAN_MAX_CONFIGS; i++)
         if (launcher->kernels[i])
             clReleaseKernel(launcher->kernels[i]);
+    if (launcher->merge)
+        clReleaseKernel(launcher->merge);
+    if (launcher->merge_states)
+        clReleaseKernel(launcher->merge_states);
     validator_destroy(&launcher->validator);
     free(launcher);
+}
+
+/* Partial outputs, then partial lse. */
+static int64_t workspace_floats(const attune_plan *plan, const attune_schedule *schedule)
+{
+    return schedule->bounds.partial_rows * (plan->desc.head_dim_vo + 1);
+}
+
+attune_status run_check_pair(const struct attune_plan *plan, const struct attune_schedule *schedule)
+{
+    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) == 0)
+        return ATTUNE_OK;
+    return set_error(ATTUNE_ERROR_MISMATCH, "schedule was made for a plan with another descriptor or configurations");
 }
 
 attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_schedule *schedule, size_t *bytes)
 {
     if (!plan || !schedule || !bytes)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !plan ? "plan" : !schedule ? "schedule" : "bytes");
-    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
-        return set_error(ATTUNE_ERROR_MISMATCH,
-                         "schedule was made for a plan with another descriptor or configurations");
-    *bytes = 0; /* no family splits keys over work-groups yet */
-    return ATTUNE_OK;
+    attune_status status = run_check_pair(plan, schedule);
+    if (status == ATTUNE_OK)
+        *bytes = (size_t)workspace_floats(plan, schedule) * sizeof(float);
+    return status;
 }
 
 /* One tensor of the table below: where it goes. */
@@ -144,19 +163,6 @@ static attune_status bind_contiguous(const struct attune_plan *plan, const struc
                 &out->lse_stride_head);
 }
 
-/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund
- * and Montgomery, Division by Invariant Integers using Multiplication, 1994). */
-static void set_page_size(struct attention_args *out, int32_t page_size)
-{
-    out->page_size = page_size;
-    if (page_size < 2) /* never divided */
-        return;
-    int32_t log = 32 - __builtin_clz((uint32_t)page_size - 1); /* ceil(log2) */
-    uint64_t power = (uint64_t)1 << (31 + log);
-    out->page_magic = (uint32_t)((power + (uint32_t)page_size - 1) / (uint32_t)page_size);
-    out->page_shift = log - 1;
-}
-
 static attune_status bind_cache_tensor(const struct attune_plan *plan, const attune_tensor *t, const char *name,
                                        int64_t dim, bool required, struct kv_strides strides, enum launch_arg arg,
                                        struct launch_memory *memory, abi_i64 *offset, struct kv_strides *out)
@@ -173,13 +179,33 @@ static attune_status bind_cache_tensor(const struct attune_plan *plan, const att
     return ATTUNE_OK;
 }
 
+/* int32 in a row, one after the other. */
+static attune_status bind_indices(const struct attune_plan *plan, const attune_tensor *t, const char *name,
+                                  int64_t count, bool required, enum launch_arg arg, struct launch_memory *memory,
+                                  abi_i64 *offset)
+{
+    const struct expected e = {name, DTYPE_INT32, count, 1, 1, 1, 1, required, false};
+    if (t->stride_token != 0 && t->stride_token != 1)
+        return set_error(ATTUNE_ERROR_STRIDE, "%s.stride_token is %lld; its int32 must follow each other (0 or 1)",
+                         name, (long long)t->stride_token);
+    return bind(plan->context, t, &e, arg, memory, offset, NULL, NULL);
+}
+
 /* The page table as CSR or as a 2-D block table. */
 static attune_status bind_pages(const struct attune_plan *plan, const struct attune_schedule *schedule,
                                 const attune_attention_args *in, struct launch_memory *memory,
                                 struct attention_args *out)
 {
     const struct attune_context *context = plan->context;
+    const struct attune_kv_layout *layout = &plan->layout;
     bool cached = schedule->cached_tokens > 0;
+    if (schedule->widest_pages > layout->num_slots / layout->page_size)
+        return set_error(
+            ATTUNE_ERROR_INVALID_SIZE,
+            "a sequence of the schedule has %lld pages of cached keys; the plan's layout has %lld (num_slots "
+            "%lld, page_size %d)",
+            (long long)schedule->widest_pages, (long long)(layout->num_slots / layout->page_size),
+            (long long)layout->num_slots, layout->page_size);
     if (in->block_table.type != ATTUNE_MEMORY_NONE) {
         if (in->kv_indptr.type != ATTUNE_MEMORY_NONE || in->kv_indices.type != ATTUNE_MEMORY_NONE)
             return set_error(ATTUNE_ERROR_MISMATCH,
@@ -196,13 +222,11 @@ static attune_status bind_pages(const struct attune_plan *plan, const struct att
         return bind(context, &in->block_table, &table, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset,
                     &out->block_table_stride, NULL);
     }
-    const struct expected indptr = {"kv_indptr", DTYPE_INT32, schedule->batch + 1, 1, 1, 1, 1, cached, false};
-    const struct expected indices = {"kv_indices", DTYPE_INT32, schedule->cached_pages, 1, 1, 1, 1, cached, false};
     attune_status status;
-    if ((status =
-             bind(context, &in->kv_indptr, &indptr, LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset, NULL, NULL)) ||
-        (status =
-             bind(context, &in->kv_indices, &indices, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset, NULL, NULL)))
+    if ((status = bind_indices(plan, &in->kv_indptr, "kv_indptr", (int64_t)schedule->batch + 1, cached,
+                               LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset)) ||
+        (status = bind_indices(plan, &in->kv_indices, "kv_indices", schedule->cached_pages, cached, LAUNCH_KV_INDICES,
+                               memory, &out->kv_indices_offset)))
         return status;
     if (!cached) { /* kernels may read an entry of kv_indptr, whose value is not used */
         memory->arg[LAUNCH_KV_INDPTR].cl = schedule->buffers[schedule->current].device;
@@ -227,8 +251,28 @@ static attune_status bind_cache(const struct attune_plan *plan, const struct att
         return status;
     out->k_cache_stride_page = k.page, out->k_cache_stride_token = k.token, out->k_cache_stride_head = k.head;
     out->v_cache_stride_page = v.page, out->v_cache_stride_token = v.token, out->v_cache_stride_head = v.head;
-    set_page_size(out, layout->page_size);
+    out->page_size = layout->page_size;
+    page_division(layout->page_size, &out->page_magic, &out->page_shift);
     return bind_pages(plan, schedule, in, memory, out);
+}
+
+/* Where this step's split items leave their partial results. */
+static attune_status bind_workspace(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                                    const attune_attention_args *in, struct launch_memory *memory,
+                                    struct attention_args *out)
+{
+    if (!schedule->list.merge_rows)
+        return ATTUNE_OK;
+    const struct expected workspace = {.name = "workspace",
+                                       .dtype = ATTUNE_FP32,
+                                       .tokens = 1,
+                                       .heads = 1,
+                                       .dim = workspace_floats(plan, schedule),
+                                       .required = true};
+    attune_status status =
+        bind(plan->context, &in->workspace, &workspace, LAUNCH_WORKSPACE, memory, &out->workspace_o_offset, NULL, NULL);
+    out->workspace_lse_offset = out->workspace_o_offset + schedule->bounds.partial_rows * plan->desc.head_dim_vo;
+    return status;
 }
 
 /* Debug mode. */
@@ -239,13 +283,15 @@ static attune_status validate(struct attune_launcher *launcher, const struct att
 {
     const struct attune_plan *plan = launcher->plan;
     const attune_tensor *indices = &in->kv_indices, *last = &in->last_page_len;
-    const struct expected e = {"last_page_len", DTYPE_INT32, schedule->batch, 1, 1, 1, 1, false, false};
     struct validate_tables tables = {.memory = memory, .args = args, .num_indices = INT64_MAX};
     struct launch_memory given = {0};
     size_t bytes = 0;
-    if (!plan->has_layout || !schedule->cached_tokens)
-        return ATTUNE_OK;
-    attune_status status = bind(plan->context, last, &e, 0, &given, &tables.last_page_len_offset, NULL, NULL);
+    attune_status status = ATTUNE_OK;
+    if (schedule->from_device)
+        status = validate_lengths(schedule, queue, num_wait, wait);
+    if (status != ATTUNE_OK || !plan->has_layout || !schedule->cached_tokens)
+        return status;
+    status = bind_indices(plan, last, "last_page_len", schedule->batch, false, 0, &given, &tables.last_page_len_offset);
     if (status != ATTUNE_OK)
         return status;
     tables.last_page_len = given.arg[0];
@@ -255,39 +301,96 @@ static attune_status validate(struct attune_launcher *launcher, const struct att
     return validate_step(&launcher->validator, plan, &tables, queue, num_wait, wait);
 }
 
-/* Launches the configurations that have items. With several, the caller's event is a marker behind them all. */
-static attune_status enqueue(struct attune_launcher *launcher, const struct attune_schedule *schedule,
-                             const struct launch_memory *memory, struct attention_args *args, cl_command_queue queue,
-                             cl_uint num_wait, const cl_event *wait, cl_event *event)
+attune_status run_is_out_of_order(cl_command_queue queue, bool *out)
+{
+    cl_command_queue_properties properties = 0;
+    cl_int code = clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
+    *out = properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clGetCommandQueueInfo");
+}
+
+/* The commands of a run. */
+struct launched {
+    cl_event events[PLAN_MAX_CONFIGS]; /* of the configurations, where `keep` */
+    cl_uint count;
+    bool keep;
+};
+
+/* Launches the configurations that have items. */
+static attune_status enqueue_configs(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                                     const struct launch_memory *memory, struct attention_args *args,
+                                     cl_command_queue queue, cl_uint num_wait, const cl_event *wait,
+                                     struct launched *launched)
 {
     const struct attune_plan *plan = launcher->plan;
-    cl_event events[PLAN_MAX_CONFIGS];
-    cl_uint launched = 0, busy = 0;
     attune_status status = ATTUNE_OK;
-    for (int32_t i = 0; i < plan->num_configs; i++)
-        busy += schedule->items[i] > 0;
     for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++) {
-        if (!schedule->items[i])
+        if (!schedule->list.items[i])
             continue;
         args->segment = i;
         args->num_groups = plan->configs[i].num_groups;
         status = launch_kernel(launcher->kernels[i], &plan->configs[i], memory, args, queue, num_wait, wait,
-                               event ? &events[launched] : NULL);
-        launched += status == ATTUNE_OK;
+                               launched->keep ? &launched->events[launched->count] : NULL);
+        launched->count += status == ATTUNE_OK;
     }
-    if (status == ATTUNE_OK && event && busy == 1) {
-        *event = events[0];
+    return status;
+}
+
+const enum launch_arg run_merge_order[MERGE_NUM_MEMORY] = {LAUNCH_SCHEDULE, LAUNCH_WORKSPACE, LAUNCH_O, LAUNCH_LSE};
+
+static attune_status enqueue_merge(struct attune_launcher *launcher, const struct launch_memory *memory,
+                                   struct attention_args *args, cl_command_queue queue, const struct launched *launched,
+                                   cl_event *event)
+{
+    const struct attune_plan *plan = launcher->plan;
+    struct merge_memory merge = {0};
+    for (int i = 0; i < MERGE_NUM_MEMORY; i++) {
+        merge.arg[i].cl = memory->arg[run_merge_order[i]].cl;
+        merge.arg[i].svm = memory->arg[run_merge_order[i]].svm;
+    }
+    args->num_groups = plan->merge.num_groups;
+    return merge_launch(launcher->merge, &plan->merge, &merge, MERGE_NUM_MEMORY, args, sizeof *args, queue,
+                        launched->keep ? launched->count : 0, launched->keep ? launched->events : NULL, event);
+}
+
+/* The configurations, then the merge of their partial results. The caller's event is that of the only or last command,
+ * or of a marker behind several. */
+static attune_status enqueue(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                             const struct launch_memory *memory, struct attention_args *args, cl_command_queue queue,
+                             cl_uint num_wait, const cl_event *wait, cl_event *event)
+{
+    struct launched launched = {.keep = event != NULL};
+    bool merged = schedule->list.merge_rows > 0;
+    attune_status status = merged ? run_is_out_of_order(queue, &launched.keep) : ATTUNE_OK;
+    if (status == ATTUNE_OK)
+        status = enqueue_configs(launcher, schedule, memory, args, queue, num_wait, wait, &launched);
+    if (status == ATTUNE_OK && merged)
+        status = enqueue_merge(launcher, memory, args, queue, &launched, event);
+    else if (status == ATTUNE_OK && event && launched.count == 1) {
+        *event = launched.events[0];
         return ATTUNE_OK;
-    }
-    if (status == ATTUNE_OK && (event || (!busy && num_wait))) {
-        cl_int code = busy ? clEnqueueMarkerWithWaitList(queue, launched, events, event)
-                           : clEnqueueMarkerWithWaitList(queue, num_wait, wait, event);
+    } else if (status == ATTUNE_OK && (event || (!launched.count && num_wait))) {
+        cl_int code = launched.count ? clEnqueueMarkerWithWaitList(queue, launched.count, launched.events, event)
+                                     : clEnqueueMarkerWithWaitList(queue, num_wait, wait, event);
         if (code != CL_SUCCESS)
             status = cl_error(code, "clEnqueueMarkerWithWaitList");
     }
-    for (cl_uint i = 0; event && i < launched; i++)
-        clReleaseEvent(events[i]);
+    for (cl_uint i = 0; launched.keep && i < launched.count; i++)
+        clReleaseEvent(launched.events[i]);
     return status;
+}
+
+attune_status run_bind(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                       const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out)
+{
+    attune_status status;
+    *out = (struct attention_args){.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
+    if ((status = bind_contiguous(plan, schedule, in, memory, out)) != ATTUNE_OK)
+        return status;
+    if (plan->has_layout && (status = bind_cache(plan, schedule, in, memory, out)) != ATTUNE_OK)
+        return status;
+    memory->arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
+    return bind_workspace(plan, schedule, in, memory, out);
 }
 
 attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
@@ -305,18 +408,14 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     attune_status status = struct_check(in, sizeof *in, "args");
     if (status != ATTUNE_OK || (status = queue_check(plan->context, queue)) != ATTUNE_OK)
         return status;
-    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
-        return set_error(ATTUNE_ERROR_MISMATCH,
-                         "schedule was made for a plan with another descriptor or configurations");
+    if ((status = run_check_pair(plan, schedule)) != ATTUNE_OK)
+        return status;
     if (schedule->current < 0)
         return set_error(ATTUNE_ERROR_MISMATCH, "schedule has no work list; call attune_schedule_update first");
     struct launch_memory memory = {0};
-    struct attention_args args = {.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
-    if ((status = bind_contiguous(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
+    struct attention_args args;
+    if ((status = run_bind(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
-    if (plan->has_layout && (status = bind_cache(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
-        return status;
-    memory.arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
     if (plan->check && (status = validate(launcher, schedule, in, &memory, &args, queue, num_wait, wait)) != ATTUNE_OK)
         return status;
     return enqueue(launcher, schedule, &memory, &args, queue, num_wait, wait, event);

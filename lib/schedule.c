@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- *
- * The work list of a step. A sequence's queries are cut into tiles of its configuration; one item is a tile times a
- * group of query heads. Items are sorted by falling cost (queries x keys) with a counting sort over half octaves, so
- * that the strided distribution of a fixed grid is balanced: the longest-processing-time rule of list scheduling
- * (Graham 1969). Within one class of cost, items of a head stand together, so that neighbours share K and V.
- */
+ * The device's copy of a step's work list, and the staging memory that it is written in. */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -14,38 +9,15 @@
 #include "desc.h"
 
 #define MAX_BATCH (1 << 20)
-#define COST_CLASSES 128 /* two an octave of a 63-bit cost */
-
-static int64_t head_groups(const struct attune_schedule *schedule, int32_t segment)
-{
-    return schedule->desc.num_q_heads / schedule->segments[segment].tile_heads;
-}
-
-/* Words for the worst case: every sequence ends in a partly filled tile. */
-static bool worst_case_words(const struct attune_schedule *schedule, int64_t *words)
-{
-    int64_t worst = 0;
-    for (int32_t s = 0; s < schedule->num_segments; s++) {
-        int64_t tiles, items;
-        if (__builtin_add_overflow(schedule->max_q_tokens / schedule->segments[s].tile_tokens, schedule->max_batch,
-                                   &tiles) ||
-            __builtin_mul_overflow(tiles, head_groups(schedule, s), &items))
-            return false;
-        worst = items > worst ? items : worst;
-    }
-    int64_t item_words, sequence_words = (int64_t)schedule->max_batch * SEQUENCE_WORDS;
-    return !__builtin_mul_overflow(worst, (int64_t)ITEM_WORDS, &item_words) &&
-           !__builtin_add_overflow(item_words, sequence_words + SCHEDULE_HEADER, words) && *words <= INT32_MAX;
-}
 
 static attune_status allocate(struct attune_schedule *schedule)
 {
-    size_t bytes = (size_t)schedule->capacity_words * sizeof(int32_t);
-    schedule->segment_of = malloc((size_t)schedule->max_batch);
+    size_t bytes = (size_t)schedule->bounds.words * sizeof(int32_t);
+    schedule->segment_of = malloc((size_t)schedule->rules.max_batch);
     for (int i = 0; i < 2; i++) {
         cl_int code;
         schedule->buffers[i].host = malloc(bytes);
-        schedule->buffers[i].device = clCreateBuffer(schedule->context->cl, CL_MEM_READ_ONLY, bytes, NULL, &code);
+        schedule->buffers[i].device = clCreateBuffer(schedule->context->cl, CL_MEM_READ_WRITE, bytes, NULL, &code);
         if (code != CL_SUCCESS)
             return cl_error(code, "clCreateBuffer for a schedule");
         if (!schedule->segment_of || !schedule->buffers[i].host)
@@ -67,6 +39,67 @@ static attune_status copy_table(struct attune_schedule *schedule, const attune_p
     return ATTUNE_OK;
 }
 
+static attune_status check_options(const attune_schedule_options *o)
+{
+    attune_status status = struct_check(o, sizeof *o, "options");
+    if (status != ATTUNE_OK)
+        return status;
+    if (o->max_batch < 1 || o->max_batch > MAX_BATCH)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_batch is %d; it must be 1 to %d", o->max_batch,
+                         MAX_BATCH);
+    if (o->max_q_tokens < 1 || o->max_q_tokens > INT32_MAX)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_q_tokens is %lld; it must be 1 to %d",
+                         (long long)o->max_q_tokens, INT32_MAX);
+    if (o->max_kv_len < 0)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_kv_len is %d; it must not be negative", o->max_kv_len);
+    if (o->batch_invariant < 0 || o->batch_invariant % SPLIT_UNIT)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.batch_invariant is %d; it must be 0 or a multiple of %d",
+                         o->batch_invariant, SPLIT_UNIT);
+    if (o->batch_invariant && !o->max_kv_len)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE,
+                         "options.max_kv_len is 0; with batch_invariant it bounds the number of splits");
+    if (o->max_kv_tokens < 0 || o->max_kv_tokens > INT32_MAX)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_kv_tokens is %lld; it must be 0 to %d",
+                         (long long)o->max_kv_tokens, INT32_MAX);
+    if (o->device_lengths != 0 && o->device_lengths != 1)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.device_lengths is %d; it must be 0 or 1",
+                         o->device_lengths);
+    if (o->device_lengths && !o->max_kv_len)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE,
+                         "options.max_kv_len is 0; with device_lengths it is all that the host knows of lengths");
+    return ATTUNE_OK;
+}
+
+static int64_t most_kv_tokens(const attune_schedule_options *options)
+{
+    int64_t most = (int64_t)options->max_batch * (options->max_kv_len ? options->max_kv_len : INT32_MAX);
+    if (options->max_kv_tokens && options->max_kv_tokens < most)
+        return options->max_kv_tokens;
+    return most < INT32_MAX ? most : INT32_MAX;
+}
+
+static void set_rules(struct attune_schedule *schedule, const attune_plan *plan, const attune_schedule_options *options)
+{
+    const attune_attention_desc *desc = &plan->desc;
+    schedule->rules = (struct work_list_rules){
+        .operation = desc->operation,
+        .mask = {desc->mask == ATTUNE_MASK_CAUSAL, desc->causal_alignment == ATTUNE_TOP_LEFT},
+        .cached = plan->has_layout,
+        .num_q_heads = desc->num_q_heads,
+        .num_segments = plan->num_configs,
+        .max_batch = options->max_batch,
+        .max_kv_len = options->max_kv_len ? options->max_kv_len : INT32_MAX,
+        .max_q_tokens = options->max_q_tokens,
+        .fixed_split = options->batch_invariant,
+    };
+    for (int32_t i = 0; i < plan->num_configs; i++) {
+        const struct plan_config *config = &plan->configs[i];
+        schedule->rules.segments[i] =
+            (struct segment_shape){config->resources.tile_tokens, config->resources.tile_heads,
+                                   config->resources.split_keys, config->num_groups};
+    }
+}
+
 attune_status attune_schedule_create(const attune_plan *plan, const attune_schedule_options *options,
                                      attune_schedule **out)
 {
@@ -75,35 +108,30 @@ attune_status attune_schedule_create(const attune_plan *plan, const attune_sched
     *out = NULL;
     if (!plan)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "plan is NULL");
-    attune_status status = struct_check(options, sizeof *options, "options");
+    attune_status status = check_options(options);
     if (status != ATTUNE_OK)
         return status;
-    if (options->max_batch < 1 || options->max_batch > MAX_BATCH)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_batch is %d; it must be 1 to %d", options->max_batch,
-                         MAX_BATCH);
-    if (options->max_q_tokens < 1 || options->max_q_tokens > INT32_MAX)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_q_tokens is %lld; it must be 1 to %d",
-                         (long long)options->max_q_tokens, INT32_MAX);
     struct attune_schedule *schedule = calloc(1, sizeof *schedule);
     if (!schedule)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a schedule");
     schedule->context = plan->context;
-    schedule->desc = plan->desc;
     schedule->page_size = plan->has_layout ? plan->layout.page_size : 0;
     memcpy(schedule->signature, plan->signature, sizeof schedule->signature);
-    schedule->max_batch = options->max_batch;
-    schedule->max_q_tokens = options->max_q_tokens;
     schedule->current = -1;
-    schedule->num_segments = plan->num_configs;
-    for (int32_t i = 0; i < plan->num_configs; i++)
-        schedule->segments[i] =
-            (struct segment_shape){plan->configs[i].resources.tile_tokens, plan->configs[i].resources.tile_heads};
-    if (!worst_case_words(schedule, &schedule->capacity_words))
+    schedule->memo.log2_heads = -1;
+    schedule->has_max_kv_len = options->max_kv_len > 0;
+    schedule->max_kv_tokens = most_kv_tokens(options);
+    set_rules(schedule, plan, options);
+    if (!work_list_bounds(&schedule->rules, &schedule->bounds))
         status =
-            set_error(ATTUNE_ERROR_OVERFLOW, "a work list for options.max_q_tokens %lld and max_batch %d exceeds 8 GiB",
-                      (long long)options->max_q_tokens, options->max_batch);
+            set_error(ATTUNE_ERROR_OVERFLOW,
+                      "a work list for options.max_q_tokens %lld, max_batch %d and max_kv_len %d exceeds 8 GiB, or "
+                      "2^31 partial rows",
+                      (long long)options->max_q_tokens, options->max_batch, options->max_kv_len);
     else if ((status = copy_table(schedule, plan)) == ATTUNE_OK)
         status = allocate(schedule);
+    if (status == ATTUNE_OK && options->device_lengths)
+        status = schedule_device_create(schedule);
     if (status != ATTUNE_OK)
         attune_schedule_destroy(&schedule);
     *out = schedule;
@@ -126,191 +154,90 @@ void attune_schedule_destroy(attune_schedule **address)
             clReleaseMemObject(buffer->device);
         free(buffer->host);
     }
+    schedule_device_destroy(schedule);
     free(schedule->table.points);
     free(schedule->segment_of);
     free(schedule);
 }
 
-/* Sums and limits of a step's lengths. */
-struct step {
-    int32_t batch;
-    const int32_t *q_len, *kv_len;
+/* Sums of a step's lengths. */
+struct totals {
     int64_t q_tokens, new_tokens, cached_tokens, cached_pages, widest_pages;
 };
 
-static int32_t new_keys(const struct attune_schedule *schedule, int32_t q_len, int32_t kv_len)
+attune_status schedule_refuse_lengths(const struct attune_schedule *schedule, int32_t i, int32_t q, int32_t kv)
 {
-    switch (schedule->desc.operation) {
-    case ATTUNE_PREFILL:
-        return kv_len;
-    case ATTUNE_EXTEND:
-        return q_len;
-    default:
-        return schedule->page_size ? 0 : kv_len;
-    }
+    if (q < 0 || kv < 0)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "%s[%d] is %d; it must not be negative", q < 0 ? "q_len" : "kv_len",
+                         i, q < 0 ? q : kv);
+    if (kv > schedule->rules.max_kv_len)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "kv_len[%d] is %d; the schedule's max_kv_len is %d", i, kv,
+                         schedule->rules.max_kv_len);
+    return set_error(ATTUNE_ERROR_INVALID_SIZE, "kv_len[%d] is %d; it counts the prefix and the %d new tokens", i, kv,
+                     q);
 }
 
-static attune_status check_step(const struct attune_schedule *schedule, struct step *step)
+static attune_status check_step(const struct attune_schedule *schedule, const struct step *step, struct totals *sum)
 {
-    if (step->batch < 0 || step->batch > schedule->max_batch)
+    const struct work_list_rules *rules = &schedule->rules;
+    if (step->batch < 0 || step->batch > rules->max_batch)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "batch is %d; it must be 0 to the schedule's max_batch, %d",
-                         step->batch, schedule->max_batch);
+                         step->batch, rules->max_batch);
     if (step->batch && (!step->q_len || !step->kv_len))
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", step->q_len ? "kv_len" : "q_len");
     for (int32_t i = 0; i < step->batch; i++) {
-        int32_t q = step->q_len[i], kv = step->kv_len[i], fresh = new_keys(schedule, q, kv);
-        if (q < 0 || kv < 0)
-            return set_error(ATTUNE_ERROR_INVALID_SIZE, "%s[%d] is %d; it must not be negative",
-                             q < 0 ? "q_len" : "kv_len", i, q < 0 ? q : kv);
-        if (fresh > kv)
-            return set_error(ATTUNE_ERROR_INVALID_SIZE, "kv_len[%d] is %d; it counts the prefix and the %d new tokens",
-                             i, kv, q);
-        step->q_tokens += q;
-        step->new_tokens += fresh;
-        step->cached_tokens += kv - fresh;
-        int64_t pages = schedule->page_size ? ((int64_t)kv - fresh + schedule->page_size - 1) / schedule->page_size : 0;
-        step->cached_pages += pages;
-        step->widest_pages = pages > step->widest_pages ? pages : step->widest_pages;
+        int32_t q = step->q_len[i], kv = step->kv_len[i], fresh = work_list_new_keys(rules, q, kv);
+        if (q < 0 || kv < 0 || kv > rules->max_kv_len || fresh > kv)
+            return schedule_refuse_lengths(schedule, i, q, kv);
+        sum->q_tokens += q;
+        sum->new_tokens += fresh;
+        sum->cached_tokens += kv - fresh;
+        uint32_t cached = (uint32_t)(kv - fresh), page_size = (uint32_t)schedule->page_size;
+        int64_t pages = page_size > 1 ? (cached + page_size - 1) / page_size : page_size ? cached : 0;
+        sum->cached_pages += pages;
+        sum->widest_pages = pages > sum->widest_pages ? pages : sum->widest_pages;
     }
-    if (step->q_tokens > schedule->max_q_tokens)
+    if (sum->q_tokens > rules->max_q_tokens)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "q_len sums to %lld; the schedule's max_q_tokens is %lld",
-                         (long long)step->q_tokens, (long long)schedule->max_q_tokens);
-    if (step->new_tokens > INT32_MAX || step->cached_tokens > INT32_MAX)
+                         (long long)sum->q_tokens, (long long)rules->max_q_tokens);
+    if (sum->new_tokens + sum->cached_tokens > schedule->max_kv_tokens && schedule->max_kv_tokens < INT32_MAX)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "kv_len sums to %lld; the schedule's max_kv_tokens is %lld",
+                         (long long)(sum->new_tokens + sum->cached_tokens), (long long)schedule->max_kv_tokens);
+    if (sum->new_tokens > INT32_MAX || sum->cached_tokens > INT32_MAX)
         return set_error(ATTUNE_ERROR_OVERFLOW, "kv_len sums to more than %d keys", INT32_MAX);
     return ATTUNE_OK;
 }
 
-static int32_t first_position(const attune_attention_desc *desc, int32_t q_len, int32_t kv_len)
+uint8_t schedule_segment(struct attune_schedule *schedule, int32_t batch, int32_t q_len, int32_t kv_len)
 {
-    return desc->causal_alignment == ATTUNE_TOP_LEFT ? 0 : kv_len - q_len;
-}
-
-static void write_sequences(struct attune_schedule *schedule, const struct step *step, int32_t *words)
-{
-    int32_t q_start = 0, new_start = 0;
-    for (int32_t i = 0; i < step->batch; i++) {
-        int32_t q = step->q_len[i], kv = step->kv_len[i], fresh = new_keys(schedule, q, kv);
-        int32_t *sequence = words + (size_t)i * SEQUENCE_WORDS;
-        sequence[SEQ_Q_START] = q_start;
-        sequence[SEQ_Q_LEN] = q;
-        sequence[SEQ_CACHE_LEN] = kv - fresh;
-        sequence[SEQ_NEW_START] = new_start;
-        sequence[SEQ_NEW_LEN] = fresh;
-        sequence[SEQ_Q_POS] = first_position(&schedule->desc, q, kv);
-        sequence[SEQ_PARTIAL] = -1;
-        sequence[SEQ_SPLIT_KEYS] = 0;
-        q_start += q;
-        new_start += fresh;
-        schedule->segment_of[i] = (uint8_t)plan_config_for(&schedule->table, step->batch, q, kv);
+    struct bucket_memo *memo = &schedule->memo;
+    if (schedule->table.num_configs == 1)
+        return 0;
+    if (schedule->rules.fixed_split)
+        batch = 1;
+    struct shape_bucket bucket = shape_bucket_uniform(&schedule->table.desc, batch, q_len, kv_len);
+    if (bucket.log2_heads != memo->log2_heads) {
+        memset(memo->config, PLAN_MAX_CONFIGS, sizeof memo->config);
+        memo->log2_heads = bucket.log2_heads;
     }
+    uint8_t *config = &memo->config[bucket.q_class][bucket.log2_kv];
+    if (*config == PLAN_MAX_CONFIGS)
+        *config = (uint8_t)plan_config_for(&schedule->table, batch, q_len, kv_len);
+    return *config;
 }
 
-/* Tile t of sequence i: its queries, and the keys that any of them may see. */
-struct tile {
-    int32_t q_begin, q_count, kv_end;
-};
-
-static struct tile tile_of(const struct attune_schedule *schedule, const struct step *step, int32_t i, int32_t t)
+static void choose_segments(struct attune_schedule *schedule, const struct step *step)
 {
-    int32_t tokens = schedule->segments[schedule->segment_of[i]].tile_tokens;
-    int32_t q = step->q_len[i], kv = step->kv_len[i];
-    struct tile tile = {t * tokens, tokens, kv};
-    if (tile.q_count > q - tile.q_begin)
-        tile.q_count = q - tile.q_begin;
-    if (schedule->desc.mask == ATTUNE_MASK_CAUSAL) {
-        int64_t end = (int64_t)first_position(&schedule->desc, q, kv) + tile.q_begin + tile.q_count;
-        tile.kv_end = end < 0 ? 0 : end < kv ? (int32_t)end : kv;
-    }
-    return tile;
+    for (int32_t i = 0; i < step->batch; i++)
+        schedule->segment_of[i] = schedule_segment(schedule, step->batch, step->q_len[i], step->kv_len[i]);
 }
 
-static int32_t num_tiles(const struct attune_schedule *schedule, const struct step *step, int32_t i)
+int schedule_next_list(const struct attune_schedule *schedule)
 {
-    int32_t tokens = schedule->segments[schedule->segment_of[i]].tile_tokens;
-    return (int32_t)(((int64_t)step->q_len[i] + tokens - 1) / tokens);
+    return schedule->recorded ? schedule->current : schedule->current == 0;
 }
 
-/* 0 for the most costly. */
-static int cost_class(const struct tile *tile)
-{
-    uint64_t cost = (uint64_t)tile->q_count * ((uint64_t)tile->kv_end + 1);
-    int log = 63 - __builtin_clzll(cost);
-    int half = log > 0 && (cost >> (log - 1) & 1);
-    return COST_CLASSES - 1 - (2 * log + half);
-}
-
-struct placement {
-    int32_t next[SCHEDULE_MAX_SEGMENTS][COST_CLASSES]; /* item index */
-};
-
-static void count_items(const struct attune_schedule *schedule, const struct step *step, struct placement *placement)
-{
-    memset(placement, 0, sizeof *placement);
-    for (int32_t i = 0; i < step->batch; i++) {
-        int32_t segment = schedule->segment_of[i], groups = (int32_t)head_groups(schedule, segment);
-        for (int32_t t = 0, tiles = num_tiles(schedule, step, i); t < tiles; t++) {
-            struct tile tile = tile_of(schedule, step, i, t);
-            placement->next[segment][cost_class(&tile)] += groups;
-        }
-    }
-}
-
-/* Turns counts into first indices; writes the header's segments. */
-static void place_segments(struct attune_schedule *schedule, struct placement *placement, int32_t *header)
-{
-    int32_t first = 0;
-    for (int32_t s = 0; s < schedule->num_segments; s++) {
-        header[4 + 2 * s] = first;
-        for (int c = 0; c < COST_CLASSES; c++) {
-            int32_t count = placement->next[s][c];
-            placement->next[s][c] = first;
-            first += count;
-        }
-        schedule->items[s] = header[5 + 2 * s] = first - header[4 + 2 * s];
-    }
-}
-
-static void write_items(const struct attune_schedule *schedule, const struct step *step, struct placement *placement,
-                        int32_t *words)
-{
-    for (int32_t head = 0; head < schedule->desc.num_q_heads; head++)
-        for (int32_t i = 0; i < step->batch; i++) {
-            int32_t segment = schedule->segment_of[i];
-            if (head % schedule->segments[segment].tile_heads)
-                continue;
-            for (int32_t t = 0, tiles = num_tiles(schedule, step, i); t < tiles; t++) {
-                struct tile tile = tile_of(schedule, step, i, t);
-                int32_t *item = words + (size_t)placement->next[segment][cost_class(&tile)]++ * ITEM_WORDS;
-                item[ITEM_SEQ] = i;
-                item[ITEM_HEAD] = head;
-                item[ITEM_Q_BEGIN] = tile.q_begin;
-                item[ITEM_Q_COUNT] = tile.q_count;
-                item[ITEM_KV_BEGIN] = 0;
-                item[ITEM_KV_END] = tile.kv_end;
-                item[ITEM_SPLIT] = item[ITEM_RESERVED] = 0;
-            }
-        }
-}
-
-/* Fills words and returns how many there are. */
-static size_t write_list(struct attune_schedule *schedule, const struct step *step, int32_t *words)
-{
-    struct placement placement;
-    int32_t first_item = SCHEDULE_HEADER + step->batch * SEQUENCE_WORDS;
-    memset(words, 0, SCHEDULE_HEADER * sizeof *words);
-    words[SCHEDULE_WORD_VERSION] = SCHEDULE_VERSION;
-    words[SCHEDULE_SEQUENCES] = step->batch;
-    words[SCHEDULE_SEQUENCES_AT] = SCHEDULE_HEADER;
-    words[SCHEDULE_ITEMS_AT] = first_item;
-    write_sequences(schedule, step, words + SCHEDULE_HEADER);
-    count_items(schedule, step, &placement);
-    place_segments(schedule, &placement, words);
-    write_items(schedule, step, &placement, words + first_item);
-    int32_t last = schedule->num_segments - 1;
-    return (size_t)first_item + (size_t)(words[4 + 2 * last] + words[5 + 2 * last]) * ITEM_WORDS;
-}
-
-static attune_status take_buffer(struct schedule_buffer *buffer)
+static attune_status take_staging(struct schedule_buffer *buffer)
 {
     if (!buffer->written)
         return ATTUNE_OK;
@@ -334,32 +261,39 @@ attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", schedule ? "queue" : "schedule");
     if (num_wait && !wait)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "wait is NULL with num_wait %u", num_wait);
-    struct step step = {.batch = batch, .q_len = q_len, .kv_len = kv_len};
+    const struct step step = {batch, q_len, kv_len, schedule->segment_of};
+    struct totals sum = {0};
     attune_status status = queue_check(schedule->context, queue);
-    if (status != ATTUNE_OK || (status = check_step(schedule, &step)) != ATTUNE_OK)
+    if (status != ATTUNE_OK || (status = check_step(schedule, &step, &sum)) != ATTUNE_OK)
         return status;
-    int next = schedule->current == 0;
-    struct schedule_buffer *buffer = &schedule->buffers[next];
-    if ((status = take_buffer(buffer)) != ATTUNE_OK)
+    int next = schedule_next_list(schedule);
+    struct schedule_buffer *staging = &schedule->buffers[schedule->next_staging];
+    if ((status = take_staging(staging)) != ATTUNE_OK)
         return status;
-    size_t words = write_list(schedule, &step, buffer->host);
-    cl_int code = clEnqueueWriteBuffer(queue, buffer->device, CL_FALSE, 0, words * sizeof(int32_t), buffer->host,
-                                       num_wait, wait, &buffer->written);
+    struct work_list list;
+    choose_segments(schedule, &step);
+    work_list_write(&schedule->rules, &step, staging->host, &list);
+    cl_int code = clEnqueueWriteBuffer(queue, schedule->buffers[next].device, CL_FALSE, 0, list.words * sizeof(int32_t),
+                                       staging->host, num_wait, wait, &staging->written);
     if (code != CL_SUCCESS) {
-        buffer->written = NULL;
-        schedule->current = -1;
+        staging->written = NULL;
         return cl_error(code, "clEnqueueWriteBuffer of a schedule");
     }
+    schedule->next_staging = !schedule->next_staging;
     schedule->current = next;
+    schedule->from_device = false;
     schedule->batch = batch;
-    schedule->q_tokens = step.q_tokens;
-    schedule->new_tokens = step.new_tokens;
-    schedule->cached_tokens = step.cached_tokens;
-    schedule->cached_pages = step.cached_pages;
-    schedule->widest_pages = step.widest_pages;
+    schedule->list = list;
+    schedule->q_tokens = sum.q_tokens;
+    schedule->new_tokens = sum.new_tokens;
+    schedule->cached_tokens = sum.cached_tokens;
+    schedule->cached_pages = sum.cached_pages;
+    schedule->widest_pages = sum.widest_pages;
+    if (schedule->update_recorded)
+        schedule_assume_maxima(schedule, schedule->rules.max_batch);
     if (event) {
-        clRetainEvent(buffer->written);
-        *event = buffer->written;
+        clRetainEvent(staging->written);
+        *event = staging->written;
     }
     return ATTUNE_OK;
 }

@@ -24,7 +24,6 @@ struct slot {
     attune_plan *plan;
     attune_schedule *schedule;
     attune_launcher *launcher;
-    cl_mem workspace;
 };
 
 struct probe {

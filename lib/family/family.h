@@ -12,7 +12,8 @@
  *   PRIVATE_BYTES(expression)                       private memory per work-item: arrays that the kernel declares
  *   TILE_TOKENS(expression)                         most queries of one sequence that one item covers
  *   TILE_HEADS(expression)                          query heads that one item covers: 1 or GROUP_SIZE
- *   SPLITS(expression)                              1: takes items of split sequences (writes partial results), 0: does not
+ *   SPLIT_KEYS(expression)                          least keys that the schedule makes a split of, at least 16 (fixed splits
+ *                                                   may be shorter); 0: takes no items of split sequences
  *   GROUPS_PER_UNIT(expression)                     work-groups of the fixed grid per compute unit
  *   FEATURES(expression)                            enum device_feature bits that it needs
  *
@@ -59,7 +60,7 @@ struct kernel_resources {
     int64_t local_bytes;
     int64_t private_bytes;
     int32_t tile_tokens, tile_heads;
-    int32_t splits;
+    int32_t split_keys; /* least keys of a split; 0 = cannot */
     int32_t groups_per_unit;
     uint32_t features;
 };

@@ -61,7 +61,7 @@ static inline int64_t family_max(int64_t a, int64_t b)
 #define PRIVATE_BYTES(expression)
 #define TILE_TOKENS(expression)
 #define TILE_HEADS(expression)
-#define SPLITS(expression)
+#define SPLIT_KEYS(expression)
 #define GROUPS_PER_UNIT(expression)
 #define FEATURES(expression)
 #define PARAM(name, default, doc, ...) \
@@ -94,7 +94,7 @@ static bool FAMILY_PASTE(FAMILY_ID, _valid)(const struct kernel_facts *facts, co
 #undef PRIVATE_BYTES
 #undef TILE_TOKENS
 #undef TILE_HEADS
-#undef SPLITS
+#undef SPLIT_KEYS
 #undef GROUPS_PER_UNIT
 #undef FEATURES
 
@@ -104,7 +104,7 @@ static bool FAMILY_PASTE(FAMILY_ID, _valid)(const struct kernel_facts *facts, co
 #define PRIVATE_BYTES(expression) out->private_bytes = (expression);
 #define TILE_TOKENS(expression) out->tile_tokens = (int32_t)(expression);
 #define TILE_HEADS(expression) out->tile_heads = (int32_t)(expression);
-#define SPLITS(expression) out->splits = (int32_t)(expression);
+#define SPLIT_KEYS(expression) out->split_keys = (int32_t)(expression);
 #define GROUPS_PER_UNIT(expression) out->groups_per_unit = (int32_t)(expression);
 #define FEATURES(expression) out->features = (expression);
 static void FAMILY_PASTE(FAMILY_ID, _resources)(const struct kernel_facts *facts, const int32_t *next,
@@ -135,7 +135,7 @@ const struct family FAMILY_PASTE(FAMILY_ID, _family) = {
 #undef PRIVATE_BYTES
 #undef TILE_TOKENS
 #undef TILE_HEADS
-#undef SPLITS
+#undef SPLIT_KEYS
 #undef GROUPS_PER_UNIT
 #undef FEATURES
 #undef MIN

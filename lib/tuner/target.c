@@ -172,7 +172,7 @@ attune_status target_ensure(struct attune_target *target)
 attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size)
 {
     id[0] = '\0';
-    if (attune_problem_desc(problem)->operation == ATTUNE_PREFILL)
+    if (attune_problem_desc(problem)->operation == ATTUNE_PREFILL || !problem->page_size)
         return ATTUNE_OK;
     attune_status status = target_ensure(target);
     if (status != ATTUNE_OK)

@@ -44,6 +44,7 @@ attune_status target_layout_id(struct attune_target *target, const attune_proble
 
 /* attune_tune with another cache than the target's own: a context's, which may have no disk. */
 attune_status target_tune_into(attune_target *target, struct cache *cache, const attune_problem *const *problems,
-                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results);
+                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results,
+                               attune_tune_summary *summary);
 
 #endif

@@ -20,6 +20,8 @@ int main(void)
     CHECK_SIZE(attune_plan_options, ATTUNE_PLAN_OPTIONS_INIT);
     CHECK_SIZE(attune_schedule_options, ATTUNE_SCHEDULE_OPTIONS_INIT);
     CHECK_SIZE(attune_attention_args, ATTUNE_ATTENTION_ARGS_INIT);
+    CHECK_SIZE(attune_recording_options, ATTUNE_RECORDING_OPTIONS_INIT);
+    CHECK_SIZE(attune_merge_states_args, ATTUNE_MERGE_STATES_ARGS_INIT);
     CHECK_SIZE(attune_target_options, ATTUNE_TARGET_OPTIONS_INIT);
     CHECK_SIZE(attune_measure_options, ATTUNE_MEASURE_OPTIONS_INIT);
     CHECK_SIZE(attune_tune_options, ATTUNE_TUNE_OPTIONS_INIT);

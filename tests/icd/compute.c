@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The kernel `attention` of kernels/abi.clh in plain C: one query row at a time over the keys of its item, logits and
  * sums in double precision, the running maximum subtracted. Every access is checked against its buffer. */
-#include "icd.h"
+#include "elements.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "abi.clh"
 
 enum arg_index {
     ARG_Q,
@@ -25,134 +23,40 @@ enum arg_index {
     ARG_STRUCT
 };
 
-enum element_type { TYPE_FP32 = 1, TYPE_FP16 = 2, TYPE_BF16 = 3 };
-
-struct view {
-    unsigned char *data;
-    size_t room; /* bytes */
-    enum element_type type;
-};
+static const char *const argument_names[] = {"q",          "k", "v",   "k_cache",   "v_cache", "kv_indptr",
+                                             "kv_indices", "o", "lse", "workspace", "schedule"};
 
 struct attention {
     struct attention_args args;
-    struct view views[ATTENTION_ARGS];
+    struct memory m; /* by enum arg_index */
     int dim_qk, dim_vo, group_size, heads_per_item;
-    bool causal;
+    bool causal, paged;
     double scale_output; /* 1, or what a fault wants */
     bool no_op, nan;
     int64_t last_output; /* highest element of O written */
-    bool out_of_bounds;
-    const char *where;
     float *q, *row;
     double *weights, *sum;
 };
 
 struct item {
     const int32_t *sequence;
-    int32_t seq, head, q_begin, q_count, kv_begin, kv_end;
+    int32_t seq, head, q_begin, q_count, kv_begin, kv_end, split;
 };
 
-/* ---- elements */
-
-static size_t type_size(enum element_type type)
-{
-    return type == TYPE_FP32 ? 4 : 2;
-}
-
-static float from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static float half_value(uint16_t half)
-{
-    int exponent = half >> 10 & 31, mantissa = half & 1023;
-    float magnitude = exponent == 31  ? (mantissa ? NAN : INFINITY)
-                      : exponent == 0 ? ldexpf((float)mantissa, -24)
-                                      : ldexpf((float)(mantissa | 1024), exponent - 25);
-    return half & 0x8000 ? -magnitude : magnitude;
-}
-
-/* To nearest even, by scaling so that the type's last bit is 1. */
-static uint16_t to_half(float value)
-{
-    uint16_t sign = signbit(value) ? 0x8000 : 0;
-    float magnitude = fabsf(value);
-    if (isnan(value))
-        return sign | 0x7e00;
-    if (magnitude >= 65520.0f)
-        return sign | 0x7c00;
-    int exponent = 0;
-    frexpf(magnitude, &exponent);
-    if (exponent < -13)
-        exponent = -13;
-    float units = nearbyintf(ldexpf(magnitude, 11 - exponent)); /* 1024 .. 2048, less when subnormal */
-    return (uint16_t)(sign | (uint16_t)(units + (float)((exponent + 13) * 1024)));
-}
-
-static uint16_t to_bf16(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (isnan(value))
-        return (uint16_t)(bits >> 16 | 64);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-/* Where elements [first, first + count) lie, or NULL and a mark. */
-static unsigned char *locate(struct attention *a, enum arg_index which, int64_t first, int64_t count)
-{
-    static const char *const names[] = {"q",          "k", "v",   "k_cache",   "v_cache", "kv_indptr",
-                                        "kv_indices", "o", "lse", "workspace", "schedule"};
-    const struct view *view = &a->views[which];
-    int64_t elements = (int64_t)(view->room / type_size(view->type));
-    if (view->data && first >= 0 && count >= 0 && first <= elements - count)
-        return view->data + (size_t)first * type_size(view->type);
-    a->out_of_bounds = true;
-    a->where = names[which];
-    return NULL;
-}
-
-static void load_row(struct attention *a, enum arg_index which, int64_t first, int count, float *out)
-{
-    const unsigned char *at = locate(a, which, first, count);
-    enum element_type type = a->views[which].type;
-    if (!at)
-        memset(out, 0, (size_t)count * sizeof *out);
-    else if (type == TYPE_FP32)
-        memcpy(out, at, (size_t)count * sizeof *out);
-    for (int i = 0; at && type != TYPE_FP32 && i < count; i++) {
-        uint16_t stored;
-        memcpy(&stored, at + 2 * i, sizeof stored);
-        out[i] = type == TYPE_FP16 ? half_value(stored) : from_bits((uint32_t)stored << 16);
-    }
-}
-
-static void store(struct attention *a, enum arg_index which, int64_t index, float value)
-{
-    unsigned char *at = locate(a, which, index, 1);
-    enum element_type type = a->views[which].type;
-    if (!at)
-        return;
-    uint16_t narrow = type == TYPE_FP16 ? to_half(value) : to_bf16(value);
-    if (type == TYPE_FP32)
-        memcpy(at, &value, sizeof value);
-    else
-        memcpy(at, &narrow, sizeof narrow);
-}
-
-static int32_t load_int(struct attention *a, enum arg_index which, int64_t index)
-{
-    int32_t value = 0;
-    const unsigned char *at = locate(a, which, index, 1);
-    if (at)
-        memcpy(&value, at, sizeof value);
-    return value;
-}
-
 /* ---- attention */
+
+/* Page of a cached key from the page table, and its token there. Divides as kernels do. */
+static int64_t page_of(struct attention *a, const struct item *item, int32_t position, int32_t *in_page)
+{
+    const struct attention_args *args = &a->args;
+    int64_t start = args->block_table_stride ? item->seq * args->block_table_stride
+                                             : load_int(&a->m, ARG_KV_INDPTR, args->kv_indptr_offset + item->seq);
+    int64_t entry = position;
+    if (a->paged)
+        entry = (int64_t)(((uint64_t)(uint32_t)position * args->page_magic >> 32) >> args->page_shift);
+    *in_page = a->paged ? (int32_t)(position - entry * args->page_size) : 0;
+    return load_int(&a->m, ARG_KV_INDICES, args->kv_indices_offset + start + entry);
+}
 
 /* The row of K (or V) of the key at a position. */
 static void load_key(struct attention *a, const struct item *item, bool value, int32_t position, int kv_head, int dim)
@@ -161,17 +65,33 @@ static void load_key(struct attention *a, const struct item *item, bool value, i
     int32_t cache_len = item->sequence[SEQ_CACHE_LEN];
     int64_t first;
     if (position < cache_len) {
-        int32_t start = load_int(a, ARG_KV_INDPTR, args->kv_indptr_offset + item->seq);
-        int64_t slot = load_int(a, ARG_KV_INDICES, args->kv_indices_offset + start + position);
-        first = value ? args->v_cache_offset + slot * args->v_cache_stride_page + kv_head * args->v_cache_stride_head
-                      : args->k_cache_offset + slot * args->k_cache_stride_page + kv_head * args->k_cache_stride_head;
-        load_row(a, value ? ARG_V_CACHE : ARG_K_CACHE, first, dim, a->row);
+        int32_t in_page;
+        int64_t page = page_of(a, item, position, &in_page);
+        first = value ? args->v_cache_offset + page * args->v_cache_stride_page + in_page * args->v_cache_stride_token +
+                            kv_head * args->v_cache_stride_head
+                      : args->k_cache_offset + page * args->k_cache_stride_page + in_page * args->k_cache_stride_token +
+                            kv_head * args->k_cache_stride_head;
+        load_row(&a->m, value ? ARG_V_CACHE : ARG_K_CACHE, first, dim, a->row);
         return;
     }
     int64_t row = (int64_t)item->sequence[SEQ_NEW_START] + position - cache_len;
     first = value ? args->v_offset + row * args->v_stride_token + kv_head * args->v_stride_head
                   : args->k_offset + row * args->k_stride_token + kv_head * args->k_stride_head;
-    load_row(a, value ? ARG_V : ARG_K, first, dim, a->row);
+    load_row(&a->m, value ? ARG_V : ARG_K, first, dim, a->row);
+}
+
+/* Partial results of a split item: query t of the sequence. */
+static void store_partial(struct attention *a, const struct item *item, int32_t t, int head, double denominator,
+                          double lse)
+{
+    const struct attention_args *args = &a->args;
+    int64_t row =
+        item->sequence[SEQ_PARTIAL] + ((int64_t)item->split * item->sequence[SEQ_Q_LEN] + t) * args->num_q_heads + head;
+    for (int d = 0; d < a->dim_vo; d++) {
+        double value = denominator > 0.0 ? a->sum[d] / denominator * a->scale_output : 0.0;
+        store(&a->m, ARG_WORKSPACE, args->workspace_o_offset + row * a->dim_vo + d, a->nan ? NAN : (float)value);
+    }
+    store(&a->m, ARG_WORKSPACE, args->workspace_lse_offset + row, (float)lse);
 }
 
 static void store_row(struct attention *a, int64_t row, int head, double denominator, double lse)
@@ -180,12 +100,13 @@ static void store_row(struct attention *a, int64_t row, int head, double denomin
     int64_t first = args->o_offset + row * args->o_stride_token + head * args->o_stride_head;
     for (int d = 0; d < a->dim_vo; d++) {
         double value = denominator > 0.0 ? a->sum[d] / denominator * a->scale_output : 0.0;
-        store(a, ARG_O, first + d, a->nan ? NAN : (float)value);
+        store(&a->m, ARG_O, first + d, a->nan ? NAN : (float)value);
     }
     if (first + a->dim_vo - 1 > a->last_output)
         a->last_output = first + a->dim_vo - 1;
-    if (a->views[ARG_LSE].data)
-        store(a, ARG_LSE, args->lse_offset + row * args->lse_stride_token + head * args->lse_stride_head, (float)lse);
+    if (a->m.views[ARG_LSE].data)
+        store(&a->m, ARG_LSE, args->lse_offset + row * args->lse_stride_token + head * args->lse_stride_head,
+              (float)lse);
 }
 
 /* Query t of the item's sequence, one head. Returns how many keys it sees. */
@@ -199,9 +120,9 @@ static uint64_t compute_row(struct attention *a, const struct item *item, int32_
         end = last + 1 > begin ? (int32_t)(last + 1) : begin;
     if (a->no_op)
         return (uint64_t)(end - begin);
-    load_row(a, ARG_Q, args->q_offset + row * args->q_stride_token + head * args->q_stride_head, a->dim_qk, a->q);
+    load_row(&a->m, ARG_Q, args->q_offset + row * args->q_stride_token + head * args->q_stride_head, a->dim_qk, a->q);
     double maximum = -INFINITY, denominator = 0.0;
-    for (int32_t j = begin; j < end && !a->out_of_bounds; j++) {
+    for (int32_t j = begin; j < end && !a->m.out_of_bounds; j++) {
         load_key(a, item, false, j, kv_head, a->dim_qk);
         double dot = 0.0;
         for (int d = 0; d < a->dim_qk; d++)
@@ -210,14 +131,18 @@ static uint64_t compute_row(struct attention *a, const struct item *item, int32_
         maximum = fmax(maximum, a->weights[j - begin]);
     }
     memset(a->sum, 0, (size_t)a->dim_vo * sizeof *a->sum);
-    for (int32_t j = begin; j < end && !a->out_of_bounds; j++) {
+    for (int32_t j = begin; j < end && !a->m.out_of_bounds; j++) {
         double weight = exp(a->weights[j - begin] - maximum);
         load_key(a, item, true, j, kv_head, a->dim_vo);
         denominator += weight;
         for (int d = 0; d < a->dim_vo; d++)
             a->sum[d] += weight * (double)a->row[d];
     }
-    store_row(a, row, head, denominator, end > begin ? maximum + log(denominator) : -INFINITY);
+    double lse = end > begin ? maximum + log(denominator) : -INFINITY;
+    if (item->sequence[SEQ_PARTIAL] >= 0)
+        store_partial(a, item, t, head, denominator, lse);
+    else
+        store_row(a, row, head, denominator, lse);
     return (uint64_t)(end - begin);
 }
 
@@ -225,7 +150,7 @@ static uint64_t compute_item(struct attention *a, const struct item *item)
 {
     uint64_t pairs = 0;
     for (int h = item->head; h < item->head + a->heads_per_item; h++)
-        for (int32_t t = item->q_begin; t < item->q_begin + item->q_count && !a->out_of_bounds; t++)
+        for (int32_t t = item->q_begin; t < item->q_begin + item->q_count && !a->m.out_of_bounds; t++)
             pairs += compute_row(a, item, t, h);
     return pairs;
 }
@@ -234,8 +159,8 @@ static uint64_t compute_item(struct attention *a, const struct item *item)
 
 static bool read_item(struct attention *a, int32_t index, struct item *item)
 {
-    int64_t at = load_int(a, ARG_SCHEDULE, 3) + (int64_t)index * ITEM_WORDS;
-    const int32_t *words = (const int32_t *)(void *)locate(a, ARG_SCHEDULE, at, ITEM_WORDS);
+    int64_t at = load_int(&a->m, ARG_SCHEDULE, 3) + (int64_t)index * ITEM_WORDS;
+    const int32_t *words = (const int32_t *)(void *)locate(&a->m, ARG_SCHEDULE, at, ITEM_WORDS);
     if (!words)
         return false;
     *item = (struct item){.seq = words[ITEM_SEQ],
@@ -243,18 +168,20 @@ static bool read_item(struct attention *a, int32_t index, struct item *item)
                           .q_begin = words[ITEM_Q_BEGIN],
                           .q_count = words[ITEM_Q_COUNT],
                           .kv_begin = words[ITEM_KV_BEGIN],
-                          .kv_end = words[ITEM_KV_END]};
-    at = load_int(a, ARG_SCHEDULE, 2) + (int64_t)item->seq * SEQUENCE_WORDS;
-    item->sequence = (const int32_t *)(void *)locate(a, ARG_SCHEDULE, at, SEQUENCE_WORDS);
+                          .kv_end = words[ITEM_KV_END],
+                          .split = words[ITEM_SPLIT]};
+    at = load_int(&a->m, ARG_SCHEDULE, 2) + (int64_t)item->seq * SEQUENCE_WORDS;
+    item->sequence = (const int32_t *)(void *)locate(&a->m, ARG_SCHEDULE, at, SEQUENCE_WORDS);
     if (!item->sequence)
         return false;
     int64_t kv_len = (int64_t)item->sequence[SEQ_CACHE_LEN] + item->sequence[SEQ_NEW_LEN];
-    bool sound = item->seq >= 0 && item->seq < load_int(a, ARG_SCHEDULE, 1) && item->q_begin >= 0 &&
+    bool sound = item->seq >= 0 && item->seq < load_int(&a->m, ARG_SCHEDULE, 1) && item->q_begin >= 0 &&
                  item->q_count >= 1 && item->q_begin + (int64_t)item->q_count <= item->sequence[SEQ_Q_LEN] &&
-                 item->kv_begin >= 0 && item->kv_begin <= item->kv_end && item->kv_end <= kv_len;
+                 item->kv_begin >= 0 && item->kv_begin <= item->kv_end && item->kv_end <= kv_len &&
+                 item->kv_begin == (int64_t)item->split * item->sequence[SEQ_SPLIT_KEYS];
     if (!sound)
-        a->where = "schedule (an item that leaves its sequence)";
-    a->out_of_bounds |= !sound;
+        a->m.where = "schedule (an item that leaves its sequence)";
+    a->m.out_of_bounds |= !sound;
     return sound;
 }
 
@@ -262,15 +189,16 @@ static bool read_item(struct attention *a, int32_t index, struct item *item)
  */
 static void compute_segment(struct attention *a, size_t groups, struct work *work)
 {
-    int32_t version = load_int(a, ARG_SCHEDULE, 0), segment = a->args.segment;
+    int32_t version = load_int(&a->m, ARG_SCHEDULE, 0), segment = a->args.segment;
     if (version != SCHEDULE_VERSION || segment < 0 || segment >= SCHEDULE_MAX_SEGMENTS || a->args.num_groups < 1) {
-        a->out_of_bounds = true;
-        a->where = "schedule (version, segment or num_groups)";
+        a->m.out_of_bounds = true;
+        a->m.where = "schedule (version, segment or num_groups)";
         return;
     }
-    int32_t first = load_int(a, ARG_SCHEDULE, 4 + 2 * segment), count = load_int(a, ARG_SCHEDULE, 5 + 2 * segment);
+    int32_t first = load_int(&a->m, ARG_SCHEDULE, 4 + 2 * segment),
+            count = load_int(&a->m, ARG_SCHEDULE, 5 + 2 * segment);
     for (size_t g = 0; g < groups; g++)
-        for (int64_t i = (int64_t)g; i < count && !a->out_of_bounds; i += a->args.num_groups) {
+        for (int64_t i = (int64_t)g; i < count && !a->m.out_of_bounds; i += a->args.num_groups) {
             struct item item;
             if (!read_item(a, first + (int32_t)i, &item))
                 return;
@@ -300,10 +228,10 @@ static void damage(struct attention *a, const struct launch *launch)
 {
     for (size_t i = 0; i < launch->num_strikes; i++) {
         if (launch->strikes[i]->what == FAULT_WRITE_INPUT)
-            store(a, ARG_Q, a->args.q_offset, 0.125f);
-        int64_t room = (int64_t)(a->views[ARG_O].room / type_size(a->views[ARG_O].type));
+            store(&a->m, ARG_Q, a->args.q_offset, 0.125f);
+        int64_t room = (int64_t)(a->m.views[ARG_O].room / type_size(a->m.views[ARG_O].type));
         if (launch->strikes[i]->what == FAULT_OVERRUN && a->last_output >= 0 && a->last_output + 1 < room)
-            store(a, ARG_O, a->last_output + 1, 1.0f);
+            store(&a->m, ARG_O, a->last_output + 1, 1.0f);
     }
 }
 
@@ -316,16 +244,17 @@ static void prepare(struct attention *a, const struct launch *launch)
     a->group_size = (int)option_value(options, "GROUP_SIZE", 1);
     a->heads_per_item = option_value(options, "PACK_GQA", 0) ? a->group_size : 1;
     a->causal = option_value(options, "CAUSAL", 0);
+    a->paged = option_value(options, "PAGED", 0);
     a->scale_output = 1.0;
     a->last_output = -1;
+    a->m.names = argument_names;
     long kv_type = option_value(options, "KV_TYPE", TYPE_FP32);
     for (int i = 0; i < ARG_STRUCT; i++) {
-        a->views[i].data = arg_memory(&launch->args[i], &a->views[i].room);
         long type = i == ARG_Q   ? option_value(options, "Q_TYPE", TYPE_FP32)
                     : i == ARG_O ? option_value(options, "O_TYPE", TYPE_FP32)
                     : i == ARG_K || i == ARG_V || i == ARG_K_CACHE || i == ARG_V_CACHE ? kv_type
                                                                                        : TYPE_FP32; /* or int */
-        a->views[i].type = (enum element_type)type;
+        view_argument(&a->m, i, &launch->args[i], (enum element_type)type);
     }
     bend(a, launch);
 }
@@ -350,7 +279,7 @@ cl_int attention_compute(const struct launch *launch, struct work *work)
     free(a.q);
     free(a.row);
     free(a.sum);
-    if (a.out_of_bounds)
-        fprintf(stderr, "fake OpenCL driver: attention leaves %s\n", a.where);
-    return !ready ? CL_OUT_OF_HOST_MEMORY : a.out_of_bounds ? CL_OUT_OF_RESOURCES : CL_SUCCESS;
+    if (a.m.out_of_bounds)
+        fprintf(stderr, "fake OpenCL driver: attention leaves %s\n", a.m.where);
+    return !ready ? CL_OUT_OF_HOST_MEMORY : a.m.out_of_bounds ? CL_OUT_OF_RESOURCES : CL_SUCCESS;
 }

@@ -265,7 +265,7 @@ struct _cl_kernel {
     struct object object;
     cl_program program;
     char *name, *options;
-    bool is_attention;
+    const struct known_kernel *known; /* NULL: a probe, of any signature */
     atomic_bool launched;
     cl_uint num_args; /* 0: any number (a probe) */
     struct kernel_arg args[MAX_ARGS];
@@ -338,6 +338,22 @@ bool source_has_kernel(const char *source, const char *name);
 #define ATTENTION_ARGS 12
 #define MAX_STRIKES 8
 
+struct launch;
+struct work;
+
+/* A kernel that the driver computes: its memory arguments come first, one struct last. */
+struct known_kernel {
+    const char *name;
+    cl_uint num_memory;
+    size_t struct_size;
+    /* Computes in plain C what the kernel would. Fails, with a line on stderr, if the schedule makes no sense or an access
+     * would leave a buffer. */
+    cl_int (*compute)(const struct launch *launch, struct work *work);
+};
+
+/* By the first `length` characters of a name; NULL for others. */
+const struct known_kernel *known_kernel(const char *name, size_t length);
+
 /* One launch of a kernel with its own copy of the arguments, safe from later clSetKernelArg. */
 struct launch {
     struct command command;
@@ -348,9 +364,12 @@ struct launch {
     struct kernel_arg args[MAX_ARGS];
 };
 
-/* Computes in plain C what the kernel would, as its strikes bend it. Fails, with a line on stderr, if the schedule
- * makes no sense or an access would leave a buffer. */
+/* `attention`, as the launch's strikes bend it; `merge` and `merge_states`. */
 cl_int attention_compute(const struct launch *launch, struct work *work);
+cl_int merge_compute(const struct launch *launch, struct work *work);
+cl_int merge_states_compute(const struct launch *launch, struct work *work);
+cl_int check_pages_compute(const struct launch *launch, struct work *work);
+cl_int write_schedule_compute(const struct launch *launch, struct work *work);
 
 /* Adds what a launch of a probe's kernel does, and gives the answers of those that have some. */
 void probe_work(const struct launch *launch, struct work *work);

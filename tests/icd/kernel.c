@@ -5,7 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "abi.clh"
+#include "check_pages.clh"
+#include "schedule.clh"
+
+static const struct known_kernel known_kernels[] = {
+    {"attention", ATTENTION_ARGS - 1, sizeof(struct attention_args), attention_compute},
+    {"merge", 4, sizeof(struct attention_args), merge_compute},
+    {"merge_states", 6, sizeof(struct merge_states_args), merge_states_compute},
+    {"check_pages", 5, sizeof(struct check_args), check_pages_compute},
+    {"write_schedule", 4, sizeof(struct schedule_args), write_schedule_compute},
+};
+
+const struct known_kernel *known_kernel(const char *name, size_t length)
+{
+    for (size_t i = 0; i < sizeof known_kernels / sizeof known_kernels[0]; i++)
+        if (strlen(known_kernels[i].name) == length && !strncmp(name, known_kernels[i].name, length))
+            return &known_kernels[i];
+    return NULL;
+}
 
 static void kernel_destroy(struct object *object)
 {
@@ -35,8 +52,8 @@ static cl_kernel create_kernel(cl_program program, const char *name, cl_int *err
     kernel->program = program;
     kernel->name = strdup(name);
     kernel->options = options;
-    kernel->is_attention = strcmp(name, "attention") == 0;
-    kernel->num_args = kernel->is_attention ? ATTENTION_ARGS : 0;
+    kernel->known = known_kernel(name, strlen(name));
+    kernel->num_args = kernel->known ? kernel->known->num_memory + 1 : 0;
     return create_done(error_out, kernel);
 }
 
@@ -127,13 +144,13 @@ cl_int clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size, const void *
     if (index >= (kernel->num_args ? kernel->num_args : MAX_ARGS))
         return CL_INVALID_ARG_INDEX;
     struct kernel_arg *arg = &kernel->args[index];
-    if (!kernel->is_attention) /* a probe's signature is unknown, and its arguments are not looked at */
+    if (!kernel->known) /* a probe's signature is unknown, and its arguments are not looked at */
         return set_bytes(arg, size, value);
-    if (index < ATTENTION_ARGS - 1)
+    if (index < kernel->known->num_memory)
         return set_buffer(arg, size, value);
     if (!value)
         return CL_INVALID_ARG_VALUE;
-    return size == sizeof(struct attention_args) ? set_bytes(arg, size, value) : CL_INVALID_ARG_SIZE;
+    return size == kernel->known->struct_size ? set_bytes(arg, size, value) : CL_INVALID_ARG_SIZE;
 }
 
 cl_int clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint index, const void *value)

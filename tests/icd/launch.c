@@ -25,8 +25,8 @@ static cl_int run_launch(struct command *command, uint64_t *ns)
             return code;
     }
     struct work work = {0};
-    cl_int code = launch->kernel->is_attention ? attention_compute(launch, &work) : probe_compute(launch);
-    if (!launch->kernel->is_attention)
+    cl_int code = launch->kernel->known ? launch->kernel->known->compute(launch, &work) : probe_compute(launch);
+    if (!launch->kernel->known)
         probe_work(launch, &work);
     struct subject subject = subject_of(launch);
     *ns = launch_time(&subject, !atomic_exchange(&launch->kernel->launched, true), &work);
@@ -130,7 +130,7 @@ cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint 
     cl_int code = check_grid(queue, kernel, dims, global, local, &groups);
     if (!code)
         code = check_args(kernel, queue->context);
-    for (cl_uint i = 0; offset && i < dims && !code && kernel->is_attention; i++)
+    for (cl_uint i = 0; offset && i < dims && !code && kernel->known; i++)
         code = offset[i] ? CL_INVALID_GLOBAL_OFFSET : CL_SUCCESS;
     return code ? code : enqueue(queue, kernel, CL_COMMAND_NDRANGE_KERNEL, groups, num_waits, waits, event);
 }

@@ -24,8 +24,7 @@ static size_t next_kernel(const char **at)
         size_t length = 0;
         while (is_identifier(name[length]))
             length++;
-        bool known =
-            (length == 9 && strncmp(name, "attention", 9) == 0) || (length > 6 && strncmp(name, "probe_", 6) == 0);
+        bool known = known_kernel(name, length) || (length > 6 && strncmp(name, "probe_", 6) == 0);
         if (known && name > found + 4 && name[length + strspn(name + length, " \t\n")] == '(') {
             *at = name;
             return length;

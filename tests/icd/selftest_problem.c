@@ -99,6 +99,7 @@ static void make_schedule(int *schedule, int tile_heads)
         sequence[SEQ_Q_START] = sequence[SEQ_NEW_START] = row;
         sequence[SEQ_Q_LEN] = sequence[SEQ_NEW_LEN] = q_len[s];
         sequence[SEQ_CACHE_LEN] = sequence[SEQ_Q_POS] = cache_len[s];
+        sequence[SEQ_PARTIAL] = -1;
         for (int h = 0; h < Q_HEADS; h += tile_heads)
             for (int t = 0; t < q_len[s]; t += TILE, items++, item += ITEM_WORDS) {
                 int count = q_len[s] - t < TILE ? q_len[s] - t : TILE;

@@ -4,6 +4,7 @@
 #ifndef ATTUNE_TESTS_CHECK_H
 #define ATTUNE_TESTS_CHECK_H
 
+#include "base/base.h"
 #include "workload_device.h"
 
 /* Everything that one problem needs, from host tensors to reference. */
@@ -24,14 +25,31 @@ struct check_run {
 /* The four steps of a check; failures are in attune_last_error(). destroy also after a failed create. */
 attune_status check_run_create(attune_context *context, const char *problem, const attune_plan_options *plan_options,
                                const struct workload_options *options, struct check_run *out);
+/* Replaces the schedule by one with other options, and the workspace by one for it. */
+attune_status check_run_reschedule(struct check_run *run, const attune_schedule_options *options);
+/* Poisons, updates the schedule and runs. */
 attune_status check_run_enqueue(struct check_run *run, uint64_t poison);
 attune_status check_run_compare(struct check_run *run, uint64_t poison);
 void check_run_destroy(struct check_run *run);
+
+/* Options of a schedule that the problem fits into, split by load. */
+attune_schedule_options check_limits(const attune_problem *problem);
+
+/* Puts a verified entry into the context's cache: config answers for the problem's descriptor on a layout and a bucket.
+ */
+attune_status check_store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket,
+                                const char *layout, const char *config);
 
 /* Runs problem with config on context and compares with the oracle under the descriptor's contract. Returns NULL, or
  * what is wrong (static buffer), the problem's text, seed and configuration included. */
 const char *check_problem(attune_context *context, const char *problem, const char *config,
                           const struct workload_options *options);
+
+/* True if config can run the problem on context: constraints and limits. */
+bool check_valid(attune_context *context, const char *problem, const struct kernel_config *config);
+/* A configuration drawn from the family's space that is valid for the problem; false if none was found. */
+bool check_draw_config(attune_context *context, struct rng *rng, int family, const char *problem,
+                       struct kernel_config *out);
 
 /* A context for the tests' backend: the first OpenCL device that can play it. Exits with 77 (skip) if there is none. */
 attune_context *check_context(const char *backend);
