@@ -180,6 +180,25 @@ static void test_deceiving(void **state)
     assert_true(warnings > 0);
 }
 
+/* The same members in another form: nothing may hide between them. */
+static void test_another_form(void **state)
+{
+    (void)state;
+    char path[256], content[4096];
+    struct cache *cache = open_user();
+    store(cache, 1, 7, path, sizeof path);
+    cache_close(&cache);
+    size_t size = load_file(path, content, sizeof content - 1);
+    json_t *root = json_loadb(content, size, 0, NULL);
+    char *compact = json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT);
+    json_decref(root);
+    assert_int_equal(find_content(path, compact, strlen(compact)), -1);
+    free(compact);
+    content[size] = '\n';
+    assert_int_equal(find_content(path, content, size + 1), -1);
+    assert_int_equal(find_content(path, content, size), 7);
+}
+
 static void test_untrusted_files(void **state)
 {
     (void)state;
@@ -215,7 +234,8 @@ static void test_bad_kinds(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_round_trip), TEST(test_levels),          TEST(test_damaged),
-                                       TEST(test_deceiving),  TEST(test_untrusted_files), TEST(test_bad_kinds)};
+    const struct CMUnitTest tests[] = {TEST(test_round_trip), TEST(test_levels),       TEST(test_damaged),
+                                       TEST(test_deceiving),  TEST(test_another_form), TEST(test_untrusted_files),
+                                       TEST(test_bad_kinds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
