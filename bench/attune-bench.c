@@ -2,7 +2,9 @@
  * `attune-bench`: verifies and times what attune would run, against its baselines, as ratios of one run. */
 #include "cli.h"
 #include "compare.h"
+#include "host.h"
 #include "interrupt.h"
+#include "startup.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +12,9 @@
 
 static const char help[] =
     "usage: attune-bench --suite S | --workload W... [options]\n"
+    "       attune-bench --startup [--page-size N] [--max-configs N]\n"
     "       attune-bench --list\n"
+    "       attune-bench --host\n"
     "\n"
     "Verifies each workload's result against fp64 and times it beside the untuned default, the plain row kernel and\n"
     "extend_fixed_tile. Ratios are medians of pairs from interleaved rounds; above 1 the measured configuration is "
@@ -24,8 +28,12 @@ static const char help[] =
     "  --config C     measure this configuration instead of the tuned one\n"
     "  --rounds N     interleaved rounds, 1 to 1000       [7]\n"
     "  --seed N       of the inputs and the order         [1]\n"
+    "  --host         time the host's work instead: schedule updates and runs, beside a raw enqueue (in this process)\n"
     "  --json         one JSON object a workload and line\n"
     "  --list         list the suites' workloads\n"
+    "  --startup      time each step from nothing to a model's first result; the second call in a cache folder is warm\n"
+    "  --page-size N  of the model's KV cache: 1, 2, 4, 8, 16 or 32 [16]\n"
+    "  --max-configs N  programs for each of the model's two plans, 1 to 8 [3]\n"
     "\n"
     "Exit codes: 0 done (also where workloads are unsupported), 1 a wrong result or another error, 2 usage or bad "
     "input,\n"
@@ -35,8 +43,8 @@ struct bench_arguments {
     struct text_list workloads;
     const char *suite, *config;
     attune_target_options target;
-    int64_t rounds, seed;
-    bool json, list;
+    int64_t rounds, seed, page_size, max_configs;
+    bool json, list, startup, host;
 };
 
 /* One workload's figures. */
@@ -226,10 +234,27 @@ static enum exit_code list_suites(const struct bench_arguments *a)
     return EXIT_DONE;
 }
 
+static enum exit_code start_up(const struct bench_arguments *a)
+{
+    struct startup_options options = {.context = ATTUNE_CONTEXT_OPTIONS_INIT,
+                                      .page_size = a->page_size,
+                                      .max_configs = a->max_configs,
+                                      .json = a->json};
+    options.context.backend = a->target.backend;
+    options.context.device = a->target.device;
+    options.context.cache_dir = a->target.cache_dir;
+    options.context.log = cli_log;
+    if (a->page_size & (a->page_size - 1)) {
+        cli_error("--page-size must be a power of two");
+        return EXIT_USAGE;
+    }
+    return startup_run(&options);
+}
+
 int main(int argc, char **argv)
 {
     cli_set_program("attune-bench");
-    struct bench_arguments a = {.target = ATTUNE_TARGET_OPTIONS_INIT, .rounds = 7, .seed = 1};
+    struct bench_arguments a = {.target = ATTUNE_TARGET_OPTIONS_INIT, .rounds = 7, .seed = 1, .page_size = 16, .max_configs = 3};
     a.target.log = cli_log;
     const struct option options[] = {
         {"suite", OPTION_TEXT, &a.suite, 0, 0},
@@ -240,8 +265,12 @@ int main(int argc, char **argv)
         {"config", OPTION_TEXT, &a.config, 0, 0},
         {"rounds", OPTION_INTEGER, &a.rounds, 1, 1000},
         {"seed", OPTION_INTEGER, &a.seed, 0, INT64_MAX},
+        {"host", OPTION_FLAG, &a.host, 0, 0},
         {"json", OPTION_FLAG, &a.json, 0, 0},
         {"list", OPTION_FLAG, &a.list, 0, 0},
+        {"startup", OPTION_FLAG, &a.startup, 0, 0},
+        {"page-size", OPTION_INTEGER, &a.page_size, 1, 32},
+        {"max-configs", OPTION_INTEGER, &a.max_configs, 1, 8},
         {NULL},
     };
     if (cli_asks_for_help(argc, argv)) {
@@ -249,8 +278,10 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     enum exit_code code = EXIT_USAGE;
-    if (cli_parse(argc, argv, options, NULL))
-        code = a.list ? list_suites(&a) : bench_all(&a);
+    if (cli_parse(argc, argv, options, NULL)) {
+        const struct host_options host = {a.target.backend, a.target.device, a.target.cache_dir, a.config, a.json};
+        code = a.list ? list_suites(&a) : a.host ? bench_host(&host) : a.startup ? start_up(&a) : bench_all(&a);
+    }
     free(a.workloads.items);
     if (fflush(stdout) || ferror(stdout)) {
         cli_error("cannot write to standard output");

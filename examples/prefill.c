@@ -67,8 +67,9 @@ int main(int argc, char **argv)
 
     clReleaseCommandQueue(queue);
     cl_mem buffers[] = {args.q.cl, args.k.cl, args.v.cl, args.o.cl, args.workspace.cl};
-    for (int i = 0; i < 5 && buffers[i]; i++)
-        clReleaseMemObject(buffers[i]);
+    for (int i = 0; i < 5; i++)
+        if (buffers[i])
+            clReleaseMemObject(buffers[i]);
     attune_launcher_destroy(&launcher);
     attune_schedule_destroy(&schedule);
     attune_plan_destroy(&plan);

@@ -102,12 +102,6 @@ typedef KV_ROW_T VALUE_PTR;
 #define LOAD_VALUE(pointer) LOAD_KV(pointer)
 #endif
 
-#if O_TYPE == 1
-#define STORE_O8(value, pointer) vstore8(value, 0, pointer)
-#else
-#error "simt_tile stores fp32 only"
-#endif
-
 // An element of a work-item's part of O.
 #if O_IN_LOCAL
 #define O_BLOCK(o_tile, o_private, pass, column, c, w) ((o_tile)[((column) + (c)*BLOCK_STEP) * ROW_VECTORS + (w)])
@@ -168,13 +162,20 @@ static inline void load_queries(global const Q_T *q, const struct attention_item
         row_pos[row] = item.q_pos + row / ROWS_PER_QUERY;
 }
 
-// Copies the rows of a block of keys.
+// Copies the rows of a block of keys, widened.
 static inline void stage_rows(local float *staged, int pitch, int dims, KV_ROWS_T rows, int keys)
 {
+#if HEAD_DIM_QK % 16 == 0 && HEAD_DIM_VO % 16 == 0
+    for (int i = (int)get_local_id(0); i < keys * (dims / 16); i += WG_SIZE) {
+        int key = i / (dims / 16), x = i % (dims / 16) * 16;
+        vstore16(LOAD_KV16(rows[key] + x), 0, staged + key * pitch + x);
+    }
+#else
     for (int i = (int)get_local_id(0); i < keys * (dims / 8); i += WG_SIZE) {
         int key = i / (dims / 8), x = i % (dims / 8) * 8;
         vstore8(LOAD_KV8(rows[key] + x), 0, staged + key * pitch + x);
     }
+#endif
 }
 
 // Scores of a register block, before the scale: acc[key * ROW_VECS + vector].
@@ -348,9 +349,18 @@ static inline void sum_rows(local const float_vec *lane_sum, local float_vec *ro
     }
 }
 
+// Stores eight columns of a row of the tile: to o, or to the workspace where the item is one of a split sequence.
+#define STORE_COLUMNS(value, row)                                                                                     \
+    do {                                                                                                              \
+        if (item.partial >= 0)                                                                                        \
+            vstore8(value, 0, PARTIAL_O(item, (row) / ROWS_PER_QUERY, item.head + (row) % ROWS_PER_QUERY) + x);       \
+        else                                                                                                          \
+            STORE_O8(value, o + ROW_OFFSET(o, row) + x);                                                              \
+    } while (0)
+
 // O of the item's rows, four rows by eight columns at a time as in load_queries.
-static inline void store_rows(global O_T *o, const struct attention_item item, const struct attention_args args,
-                              local const float *o_tile, local const float *inverse)
+static inline void store_rows(global O_T *o, global float *workspace, const struct attention_item item,
+                              const struct attention_args args, local const float *o_tile, local const float *inverse)
 {
     const int rows = item.q_count * ROWS_PER_QUERY;
     for (int i = (int)get_local_id(0); i < (rows + 3) / 4 * (HEAD_DIM_VO / 8); i += WG_SIZE) {
@@ -361,22 +371,26 @@ static inline void store_rows(global O_T *o, const struct attention_item item, c
         float4 c = vload4(0, in + 2 * BLOCK_Q) * scale, d = vload4(0, in + 3 * BLOCK_Q) * scale;
         float4 e = vload4(0, in + 4 * BLOCK_Q) * scale, f = vload4(0, in + 5 * BLOCK_Q) * scale;
         float4 g = vload4(0, in + 6 * BLOCK_Q) * scale, h = vload4(0, in + 7 * BLOCK_Q) * scale;
-        STORE_O8((float8)(a.x, b.x, c.x, d.x, e.x, f.x, g.x, h.x), o + ROW_OFFSET(o, row) + x);
+        STORE_COLUMNS((float8)(a.x, b.x, c.x, d.x, e.x, f.x, g.x, h.x), row);
         if (row + 1 < rows)
-            STORE_O8((float8)(a.y, b.y, c.y, d.y, e.y, f.y, g.y, h.y), o + ROW_OFFSET(o, row + 1) + x);
+            STORE_COLUMNS((float8)(a.y, b.y, c.y, d.y, e.y, f.y, g.y, h.y), row + 1);
         if (row + 2 < rows)
-            STORE_O8((float8)(a.z, b.z, c.z, d.z, e.z, f.z, g.z, h.z), o + ROW_OFFSET(o, row + 2) + x);
+            STORE_COLUMNS((float8)(a.z, b.z, c.z, d.z, e.z, f.z, g.z, h.z), row + 2);
         if (row + 3 < rows)
-            STORE_O8((float8)(a.w, b.w, c.w, d.w, e.w, f.w, g.w, h.w), o + ROW_OFFSET(o, row + 3) + x);
+            STORE_COLUMNS((float8)(a.w, b.w, c.w, d.w, e.w, f.w, g.w, h.w), row + 3);
     }
 }
 
-static inline void store_lse(global float *lse, const struct attention_item item, const struct attention_args args,
-                             local const float *row_max, local const float *row_sum)
+static inline void store_lse(global float *lse, global float *workspace, const struct attention_item item,
+                             const struct attention_args args, local const float *row_max, local const float *row_sum)
 {
-    for (int row = (int)get_local_id(0); row < item.q_count * ROWS_PER_QUERY; row += WG_SIZE)
-        lse[ROW_OFFSET(lse, row)] =
-            row_sum[row] == 0.0f ? -INFINITY : row_max[row] * fabs(args.scale) + log(row_sum[row]);
+    for (int row = (int)get_local_id(0); row < item.q_count * ROWS_PER_QUERY; row += WG_SIZE) {
+        float value = row_sum[row] == 0.0f ? -INFINITY : row_max[row] * fabs(args.scale) + log(row_sum[row]);
+        if (item.partial >= 0)
+            *PARTIAL_LSE(item, row / ROWS_PER_QUERY, item.head + row % ROWS_PER_QUERY) = value;
+        else
+            lse[ROW_OFFSET(lse, row)] = value;
+    }
 }
 
 kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTENTION_PARAMETERS)
@@ -469,9 +483,9 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         barrier(CLK_LOCAL_MEM_FENCE);
         sum_rows(lane_sum, row_sum, row_scale);
         barrier(CLK_LOCAL_MEM_FENCE);
-        store_rows(o, item, args, (local const float *)o_tile, (local const float *)row_scale);
-        if (lse)
-            store_lse(lse, item, args, (local const float *)row_max, (local const float *)row_sum);
+        store_rows(o, workspace, item, args, (local const float *)o_tile, (local const float *)row_scale);
+        if (lse || item.partial >= 0)
+            store_lse(lse, workspace, item, args, (local const float *)row_max, (local const float *)row_sum);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }

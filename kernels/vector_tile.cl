@@ -14,7 +14,8 @@
 // clang-format on
 //
 // A tile's keys may lie partly in the cache and partly in the new part: rows are found through pointers, or copied
-// (PACK_K, PACK_V) where their stride would have them share the sets of a cache.
+// (PACK_K, PACK_V) where their stride would have them share the sets of a cache, or where they are widened: once for
+// all of the item's rows.
 #include "attention.clh"
 
 #if !defined(VEC) || !defined(VECTORS) || !defined(BLOCK_Q) || !defined(BLOCK_KV) || !defined(KEYS_PER_STEP) || \
@@ -51,6 +52,16 @@ typedef float value_row[HEAD_DIM_VO];
 typedef global const KV_T *value_row;
 #define LOAD_VALUE(pointer) LOAD_KV(pointer)
 #endif
+
+// Copies a row of K or V, widened.
+INLINE void copy_row(global const KV_T *from, int dims, float *to)
+{
+    int x = 0;
+    for (; x + 16 <= dims; x += 16)
+        vstore16(LOAD_KV16(from + x), 0, to + x);
+    for (; x < dims; x++)
+        to[x] = LOAD_KV(from + x);
+}
 
 // p_tile = scores of tile_keys keys, the first at position tile_begin; a row's keys after its limit are masked. Raises
 // row_max.
@@ -131,8 +142,9 @@ INLINE void accumulate_output(const vfloat *p_tile, const value_row *rows, int t
 #define Q_BLOCK_DIMS 1
 #endif
 
-// q_tile of the rows first_row .. first_row + STRIP_ROWS - 1, the item's last row again in place of those past its end: their
-// results are not stored. Four rows by eight dims at a time, so that rows are read and the tile is written in vectors.
+// q_tile of the rows first_row .. first_row + STRIP_ROWS - 1, the item's last row again in place of those past its end:
+// their results are not stored. Four rows by eight dims at a time, so that rows are read and the tile is written in
+// vectors.
 INLINE void load_strip(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, float factor, int first_row,
                        int rows, vfloat *q_tile)
 {
@@ -157,51 +169,67 @@ INLINE void load_strip(global const Q_T *query, abi_i64 stride_token, abi_i64 st
             vstore4((float4)(a.s6, b.s6, c.s6, d.s6), 0, to + (x + 6) * STRIP_ROWS);
             vstore4((float4)(a.s7, b.s7, c.s7, d.s7), 0, to + (x + 7) * STRIP_ROWS);
 #else
-            vstore4((float4)(LOAD_Q(row[0] + x), LOAD_Q(row[1] + x), LOAD_Q(row[2] + x), LOAD_Q(row[3] + x)) * factor, 0,
-                    to + x * STRIP_ROWS);
+            vstore4((float4)(LOAD_Q(row[0] + x), LOAD_Q(row[1] + x), LOAD_Q(row[2] + x), LOAD_Q(row[3] + x)) * factor,
+                    0, to + x * STRIP_ROWS);
 #endif
         }
     }
 }
 
-// One row's value of four dims, from the tile's columns.
-#define STORE_4(column, target)                                                                                        \
-    do {                                                                                                               \
-        STORE_O(a.column, (target));                                                                                   \
-        STORE_O(b.column, (target) + 1);                                                                               \
-        STORE_O(c.column, (target) + 2);                                                                               \
-        STORE_O(d.column, (target) + 3);                                                                               \
-    } while (0)
+// Where the rows of an item go: o, or the workspace where the item is one of a split sequence.
+struct row_target {
+    global O_T *o;
+    global float *partial; // NULL: rows go to o
+    abi_i64 stride_token, stride_head;
+};
 
-INLINE void store_strip(const vfloat *o_tile, const vfloat *row_sum, int first_row, int rows, global O_T *output,
-                        abi_i64 stride_token, abi_i64 stride_head)
+INLINE void store_8(float8 value, const struct row_target *target, abi_i64 at)
+{
+    if (target->partial)
+        vstore8(value, 0, target->partial + at);
+    else
+        STORE_O8(value, target->o + at);
+}
+
+INLINE void store_1(float value, const struct row_target *target, abi_i64 at)
+{
+    if (target->partial)
+        target->partial[at] = value;
+    else
+        STORE_O(value, target->o + at);
+}
+
+// Rows of a strip over their sums, four rows by eight dims at a time.
+INLINE void store_strip(const vfloat *o_tile, const vfloat *row_sum, int first_row, int rows, struct row_target target)
 {
     for (int r = 0; r < STRIP_ROWS && first_row + r < rows; r += 4) {
         float4 sum = vload4(0, (const float *)row_sum + r);
         float4 inverse = select(1.0f / sum, (float4)(0.0f), sum == 0.0f); // no key: a row of zeros
-        global O_T *row[4];
+        abi_i64 row[4];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             int at = min(first_row + r + i, rows - 1);
-            row[i] = output + ROW_QUERY(at) * stride_token + ROW_HEAD(at) * stride_head;
+            row[i] = ROW_QUERY(at) * target.stride_token + ROW_HEAD(at) * target.stride_head;
         }
         int count = min(rows - first_row - r, 4);
         const float *from = (const float *)o_tile + r;
         int x = 0;
-        for (; x + 4 <= HEAD_DIM_VO; x += 4) {
-            float4 a = vload4(0, from + x * STRIP_ROWS) * inverse, b = vload4(0, from + (x + 1) * STRIP_ROWS) * inverse;
-            float4 c = vload4(0, from + (x + 2) * STRIP_ROWS) * inverse, d = vload4(0, from + (x + 3) * STRIP_ROWS) * inverse;
-            STORE_4(x, row[0] + x);
+        for (; x + 8 <= HEAD_DIM_VO; x += 8) {
+            float4 t[8];
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+                t[i] = vload4(0, from + (x + i) * STRIP_ROWS) * inverse;
+            store_8((float8)(t[0].x, t[1].x, t[2].x, t[3].x, t[4].x, t[5].x, t[6].x, t[7].x), &target, row[0] + x);
             if (count > 1)
-                STORE_4(y, row[1] + x);
+                store_8((float8)(t[0].y, t[1].y, t[2].y, t[3].y, t[4].y, t[5].y, t[6].y, t[7].y), &target, row[1] + x);
             if (count > 2)
-                STORE_4(z, row[2] + x);
+                store_8((float8)(t[0].z, t[1].z, t[2].z, t[3].z, t[4].z, t[5].z, t[6].z, t[7].z), &target, row[2] + x);
             if (count > 3)
-                STORE_4(w, row[3] + x);
+                store_8((float8)(t[0].w, t[1].w, t[2].w, t[3].w, t[4].w, t[5].w, t[6].w, t[7].w), &target, row[3] + x);
         }
         for (; x < HEAD_DIM_VO; x++)
             for (int i = 0; i < count; i++)
-                STORE_O(from[x * STRIP_ROWS + i] * ((const float *)&inverse)[i], row[i] + x);
+                store_1(from[x * STRIP_ROWS + i] * ((const float *)&inverse)[i], &target, row[i] + x);
     }
 }
 
@@ -211,8 +239,8 @@ INLINE void store_strip(const vfloat *o_tile, const vfloat *row_sum, int first_r
 #else
 #define PREFETCH_LINE(pointer) prefetch(pointer, 1)
 #endif
-#define PREFETCH_ROW(row, dim)                                                                                         \
-    for (int line_x = 0; line_x < (dim); line_x += 64 / (int)sizeof(KV_T))                                             \
+#define PREFETCH_ROW(row, dim)                                             \
+    for (int line_x = 0; line_x < (dim); line_x += 64 / (int)sizeof(KV_T)) \
     PREFETCH_LINE((row) + line_x)
 
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_PARAMETERS)
@@ -229,7 +257,12 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
         int strips = (rows + STRIP_ROWS - 1) / STRIP_ROWS;
         global const int *slots = ITEM_PAGES(item);
         global const Q_T *query = q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head;
-        global O_T *output = o + args.o_offset + item.q_row * args.o_stride_token + item.head * args.o_stride_head;
+        struct row_target target = {o + args.o_offset + item.q_row * args.o_stride_token +
+                                        item.head * args.o_stride_head,
+                                    0, args.o_stride_token, args.o_stride_head};
+        if (item.partial >= 0)
+            target = (struct row_target){o, PARTIAL_O(item, 0, item.head), (abi_i64)args.num_q_heads * HEAD_DIM_VO,
+                                         HEAD_DIM_VO};
 
         for (int strip = 0; strip < strips; strip++)
             load_strip(query, args.q_stride_token, args.q_stride_head, args.scale, strip * STRIP_ROWS, rows,
@@ -250,14 +283,12 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
                 global const KV_T *key = KV_ROW(k, item, slots, position, kv_head);
                 global const KV_T *value = KV_ROW(v, item, slots, position, kv_head);
 #if PACK_K
-                for (int x = 0; x < HEAD_DIM_QK; x++)
-                    k_rows[n][x] = LOAD_KV(key + x);
+                copy_row(key, HEAD_DIM_QK, k_rows[n]);
 #else
                 k_rows[n] = key;
 #endif
 #if PACK_V
-                for (int x = 0; x < HEAD_DIM_VO; x++)
-                    v_rows[n][x] = LOAD_KV(value + x);
+                copy_row(value, HEAD_DIM_VO, v_rows[n]);
 #else
                 v_rows[n] = value;
 #endif
@@ -307,13 +338,17 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
 
         for (int strip = 0; strip < strips; strip++)
             store_strip(o_tile + strip * HEAD_DIM_VO * VECTORS, item_sum + strip * VECTORS, strip * STRIP_ROWS, rows,
-                        output, args.o_stride_token, args.o_stride_head);
-        if (lse) {
+                        target);
+        if (lse || item.partial >= 0) {
             const float *sum = (const float *)item_sum, *maximum = (const float *)item_max;
-            for (int r = 0; r < rows; r++)
-                lse[args.lse_offset + (item.q_row + ROW_QUERY(r)) * args.lse_stride_token +
-                    (item.head + ROW_HEAD(r)) * args.lse_stride_head] =
-                    sum[r] == 0.0f ? -INFINITY : maximum[r] + log(sum[r]);
+            for (int r = 0; r < rows; r++) {
+                float value = sum[r] == 0.0f ? -INFINITY : maximum[r] + log(sum[r]);
+                if (item.partial >= 0)
+                    *PARTIAL_LSE(item, ROW_QUERY(r), item.head + ROW_HEAD(r)) = value;
+                else
+                    lse[args.lse_offset + (item.q_row + ROW_QUERY(r)) * args.lse_stride_token +
+                        (item.head + ROW_HEAD(r)) * args.lse_stride_head] = value;
+            }
         }
     }
 }

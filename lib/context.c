@@ -6,6 +6,7 @@
 
 #include "cl/program.h"
 #include "desc.h"
+#include "select.h"
 
 static const attune_context_options default_options = ATTUNE_CONTEXT_OPTIONS_INIT;
 
@@ -31,6 +32,7 @@ static attune_status context_new(const attune_context_options *options, const st
         return status;
     }
     pthread_mutex_init(&context->programs_lock, NULL);
+    select_probe(context->cache, &context->choice);
     *out = context;
     return ATTUNE_OK;
 }

@@ -13,6 +13,7 @@ struct kv_strides {
 
 struct attune_kv_layout {
     attune_context *context;
+    attune_kv_order order;
     attune_dtype dtype;
     int32_t num_kv_heads, head_dim_qk, head_dim_vo, page_size;
     int64_t num_slots; /* a multiple of page_size */
@@ -31,5 +32,9 @@ bool kv_cache_extent(const struct attune_kv_layout *layout, const struct kv_stri
 
 /* True where no two of its rows of dim elements share one. */
 bool kv_rows_apart(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim);
+
+/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund
+ * and Montgomery, Division by Invariant Integers using Multiplication, 1994). Zeros for slots: nothing divides by 1. */
+void page_division(int32_t page_size, uint32_t *magic, int32_t *shift);
 
 #endif

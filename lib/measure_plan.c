@@ -3,11 +3,14 @@
 
 #include <stdlib.h>
 
+#include "layout.h"
+#include "plan.h"
 #include "problem.h"
+#include "portfolio.h"
 #include "tuner/target.h"
 
-static attune_status uniform_problem(const attune_attention_desc *desc, int32_t page_size, const attune_shape *shape,
-                                     attune_problem **out)
+static attune_status uniform_problem(const attune_attention_desc *desc, const struct attune_problem *like,
+                                     const attune_shape *shape, attune_problem **out)
 {
     size_t batch = (size_t)shape->batch;
     int32_t *lengths = malloc(2 * batch * sizeof *lengths);
@@ -17,13 +20,13 @@ static attune_status uniform_problem(const attune_attention_desc *desc, int32_t 
         lengths[i] = shape->q_len;
         lengths[batch + i] = shape->kv_len;
     }
-    attune_status status = problem_create(desc, page_size, shape->batch, lengths, lengths + batch, out);
+    attune_status status = problem_create_like(like, desc, shape->batch, lengths, lengths + batch, out);
     free(lengths);
     return status;
 }
 
 static attune_status tune(attune_context *context, const attune_problem *const *problems, size_t count,
-                          const attune_plan_options *options)
+                          const attune_tune_options *options, attune_tune_summary *summary)
 {
     attune_target_options where = ATTUNE_TARGET_OPTIONS_INIT;
     attune_device_info device;
@@ -39,14 +42,16 @@ static attune_status tune(attune_context *context, const attune_problem *const *
     attune_status status = attune_target_create(&target, &where);
     if (status != ATTUNE_OK)
         return status;
-    attune_tune_options how = ATTUNE_TUNE_OPTIONS_INIT;
-    how.policy = options->policy;
-    how.budget_tests = options->budget_tests;
-    how.budget_seconds = options->budget_seconds;
-    how.seed = options->seed;
+    /* The plan will run in this context, so nothing may be chosen that its kernels cannot use. */
+    const struct device_limits *limits = &context->choice.limits;
+    const struct probe_facts facts = {(int32_t)limits->features, limits->half_load, limits->max_work_group_size};
+    if ((status = target_apply_probe(target, &facts)) != ATTUNE_OK) {
+        attune_target_destroy(&target);
+        return status;
+    }
     attune_tune_result *results = calloc(count, sizeof *results);
     if (results)
-        status = target_tune_into(target, context->cache, problems, count, &how, results);
+        status = target_tune_into(target, context->cache, problems, count, options, results, summary);
     else
         status = set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu results", count);
     free(results);
@@ -54,17 +59,49 @@ static attune_status tune(attune_context *context, const attune_problem *const *
     return status;
 }
 
-attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, int32_t page_size,
-                           const attune_shape *shapes, size_t count, const attune_plan_options *options)
+/* One problem for each shape's bucket: the second of a bucket would overwrite the first one's entry. */
+static bool is_first(const attune_attention_desc *desc, const attune_shape *shapes, size_t i)
 {
-    attune_problem **problems = calloc(count, sizeof(attune_problem *));
-    attune_status status = problems ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", count);
-    for (size_t i = 0; status == ATTUNE_OK && i < count; i++)
-        status = uniform_problem(desc, page_size, &shapes[i], &problems[i]);
+    struct shape_bucket own = shape_bucket_uniform(desc, shapes[i].batch, shapes[i].q_len, shapes[i].kv_len);
+    for (size_t k = 0; k < i; k++)
+        if (shape_bucket_equal(own, shape_bucket_uniform(desc, shapes[k].batch, shapes[k].q_len, shapes[k].kv_len)))
+            return false;
+    return true;
+}
+
+attune_status plan_tune(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
+                        const struct shape_list *list, const attune_tune_options *options, attune_tune_summary *summary)
+{
+    if (layout && layout->order == ATTUNE_KV_STRIDED)
+        return set_error(ATTUNE_ERROR_UNSUPPORTED,
+                         "not supported in this version: measuring on a layout of other strides than NHD or HND; plan with "
+                         "ATTUNE_ESTIMATE");
+    const struct attune_problem like = {.page_size = layout ? layout->page_size : 0,
+                                        .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
+    attune_problem **problems = calloc(list->count, sizeof(attune_problem *));
+    if (!problems)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", list->count);
+    attune_status status = ATTUNE_OK;
+    size_t count = 0;
+    for (size_t i = 0; status == ATTUNE_OK && i < list->count; i++)
+        if (is_first(desc, list->shapes, i) &&
+            (status = uniform_problem(desc, &like, &list->shapes[i], &problems[count])) == ATTUNE_OK)
+            count++;
     if (status == ATTUNE_OK)
-        status = tune(context, (const attune_problem *const *)problems, count, options);
-    for (size_t i = 0; problems && i < count; i++)
+        status = tune(context, (const attune_problem *const *)problems, count, options, summary);
+    for (size_t i = 0; i < count; i++)
         attune_problem_destroy(&problems[i]);
     free(problems);
     return status;
+}
+
+attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
+                           const struct shape_list *list, const attune_plan_options *options)
+{
+    attune_tune_options how = ATTUNE_TUNE_OPTIONS_INIT;
+    how.policy = options->policy;
+    how.budget_tests = options->budget_tests;
+    how.budget_seconds = options->budget_seconds;
+    how.seed = options->seed;
+    return plan_tune(context, desc, layout, list, &how, NULL);
 }

@@ -3,11 +3,21 @@
 #ifndef ATTUNE_MEASURE_PLAN_H
 #define ATTUNE_MEASURE_PLAN_H
 
+#include <attune/tune.h>
+
 #include "context.h"
 
-/* Tunes desc at shapes[count] on the context's device, in workers, within the options' budgets; shapes that a verified entry
- * answers are left alone under ATTUNE_MEASURE. The winners end up in the context's cache. */
-attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, int32_t page_size,
-                           const attune_shape *shapes, size_t count, const attune_plan_options *options);
+struct shape_list;
+
+/* Tunes desc at the shapes of list on the context's device, in workers, within the options' budgets; shapes that a
+ * verified entry answers are left alone under ATTUNE_MEASURE. The winners end up in the context's cache. UNSUPPORTED for a
+ * layout that is neither NHD nor HND: problem strings cannot say it. */
+attune_status plan_measure(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
+                           const struct shape_list *list, const attune_plan_options *options);
+
+/* The same with all of the tuner's options. summary may be NULL. */
+attune_status plan_tune(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
+                        const struct shape_list *list, const attune_tune_options *options,
+                        attune_tune_summary *summary);
 
 #endif

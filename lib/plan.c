@@ -12,9 +12,15 @@
 
 static const attune_plan_options default_options = ATTUNE_PLAN_OPTIONS_INIT;
 
-/* Shapes of a plan whose user names none: each class of q_len, short and long. */
-static const attune_shape usual_shapes[] = {{1, 512, 512}, {1, 512, 4096}, {1, 64, 512}, {1, 64, 4096},
-                                            {1, 8, 512},   {1, 8, 4096},   {8, 1, 512},  {8, 1, 4096}};
+struct shape_list plan_shapes(const attune_plan_options *options)
+{
+    /* Each class of q_len, short and long. */
+    static const attune_shape usual[] = {{1, 512, 512}, {1, 512, 4096}, {1, 64, 512}, {1, 64, 4096},
+                                         {1, 8, 512},   {1, 8, 4096},   {8, 1, 512},  {8, 1, 4096}};
+    if (options->num_shapes)
+        return (struct shape_list){options->shapes, options->num_shapes, true};
+    return (struct shape_list){usual, sizeof usual / sizeof usual[0], false};
+}
 
 static attune_status check_shape(const attune_shape *shape, size_t i)
 {
@@ -78,103 +84,6 @@ static attune_status check_layout(const attune_context *context, const attune_at
     return ATTUNE_OK;
 }
 
-static double bucket_distance(struct shape_bucket a, struct shape_bucket b)
-{
-    /* The class of q_len decides first; in a class, distance in log space. */
-    double q = a.q_class - b.q_class, kv = a.log2_kv - b.log2_kv, heads = a.log2_heads - b.log2_heads;
-    return q * q * 1e6 + kv * kv + heads * heads;
-}
-
-int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q_len, int32_t kv_len)
-{
-    if (plan->num_configs == 1)
-        return 0;
-    struct shape_bucket bucket = shape_bucket_uniform(&plan->desc, batch, q_len, kv_len);
-    int32_t best = 0;
-    for (int32_t i = 1; i < plan->num_points; i++)
-        if (bucket_distance(plan->points[i].bucket, bucket) < bucket_distance(plan->points[best].bucket, bucket))
-            best = i;
-    return plan->points[best].config;
-}
-
-/* Index of a configuration in the plan, which it joins while there is room. Past max_configs the shape is served by the
- * configuration of the nearest point so far. */
-static int32_t add_config(struct attune_plan *plan, const struct kernel_config *config, const char *source,
-                          int32_t max_configs, struct shape_bucket bucket)
-{
-    for (int32_t i = 0; i < plan->num_configs; i++)
-        if (kernel_config_equal(&plan->configs[i].config, config))
-            return i;
-    if (plan->num_configs == max_configs) {
-        int32_t best = 0;
-        for (int32_t i = 1; i < plan->num_points; i++)
-            if (bucket_distance(plan->points[i].bucket, bucket) < bucket_distance(plan->points[best].bucket, bucket))
-                best = i;
-        return plan->points[best].config;
-    }
-    struct plan_config *added = &plan->configs[plan->num_configs];
-    added->config = *config;
-    added->source = source;
-    family_at(config->family)->resources(&plan->facts, config->values, &added->resources);
-    kernel_config_format(config, added->text, sizeof added->text);
-    return plan->num_configs++;
-}
-
-static attune_status add_forced(struct attune_plan *plan, const char *text)
-{
-    struct kernel_config config;
-    char why[160];
-    attune_status status = kernel_config_parse(text, &config);
-    if (status != ATTUNE_OK)
-        return status;
-    if (!backend_config_valid(&plan->context->choice.limits, &plan->facts, &config, why, sizeof why))
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.force_config \"%s\" is not valid here: %s", text, why);
-    add_config(plan, &config, "forced", 1, (struct shape_bucket){0});
-    plan->points[0] = (struct plan_point){{0}, 0};
-    plan->num_points = 1;
-    return ATTUNE_OK;
-}
-
-struct shape_list {
-    const attune_shape *shapes;
-    size_t count;
-    bool named; /* by the caller */
-};
-
-static attune_status choose(struct attune_plan *plan, const struct shape_list *list, const attune_plan_options *options)
-{
-    struct backend_choice *choice = &plan->context->choice;
-    struct cache_key key;
-    memset(&key, 0, sizeof key);
-    select_device_key(choice, &key);
-    char missing[512] = "";
-    for (size_t i = 0; i < list->count; i++) {
-        const attune_shape *shape = &list->shapes[i];
-        struct shape_bucket bucket = shape_bucket_uniform(&plan->desc, shape->batch, shape->q_len, shape->kv_len);
-        select_problem_key(&plan->desc, plan->has_layout ? plan->layout.id : "", bucket, &key);
-        struct selection selection;
-        attune_status status =
-            select_config(plan->context->cache, &key, choice->backend, &choice->limits, &plan->facts, &selection);
-        if (status != ATTUNE_OK)
-            return status;
-        log_message(&plan->context->logger, ATTUNE_LOG_DEBUG, "plan: %d x %d queries, %d keys: %s", shape->batch,
-                    shape->q_len, shape->kv_len, selection.why);
-        if (options->policy == ATTUNE_CACHED_ONLY && strcmp(selection.source, "tuned")) {
-            if (list->named)
-                return set_error(ATTUNE_ERROR_NOT_TUNED, "options.shapes[%zu] (batch %d, q_len %d, kv_len %d): %s", i,
-                                 shape->batch, shape->q_len, shape->kv_len, selection.why);
-            copy_string(missing, sizeof missing, selection.why);
-            if (!strcmp(selection.source, "default"))
-                continue;
-        }
-        int32_t config = add_config(plan, &selection.config, selection.source, options->max_configs, bucket);
-        plan->points[plan->num_points++] = (struct plan_point){bucket, config};
-    }
-    return plan->num_points
-               ? ATTUNE_OK
-               : set_error(ATTUNE_ERROR_NOT_TUNED, "no verified entry answers for this descriptor: %s", missing);
-}
-
 static void sign(struct attune_plan *plan)
 {
     const attune_attention_desc *d = &plan->desc;
@@ -192,34 +101,40 @@ static void sign(struct attune_plan *plan)
 
 static attune_status fill(struct attune_plan *plan, const attune_plan_options *options)
 {
-    struct shape_list list = {options->shapes, options->num_shapes, options->num_shapes > 0};
-    if (!list.named)
-        list = (struct shape_list){usual_shapes, sizeof usual_shapes / sizeof usual_shapes[0], false};
-    plan->points = calloc(list.count, sizeof *plan->points);
-    if (!plan->points)
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a plan");
+    struct shape_list list = plan_shapes(options);
     attune_status status = ATTUNE_OK;
     if (options->force_config)
-        status = add_forced(plan, options->force_config);
+        status = plan_force(plan, options->force_config);
     else {
         if (options->policy >= ATTUNE_MEASURE)
-            status = plan_measure(plan->context, &plan->desc, plan->has_layout ? plan->layout.page_size : 0,
-                                  list.shapes, list.count, options);
+            status = plan_measure(plan->context, &plan->desc, plan->has_layout ? &plan->layout : NULL, &list, options);
         if (status == ATTUNE_OK)
-            status = choose(plan, &list, options);
+            status = plan_choose(plan, &list, options);
     }
     for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++)
         status = plan_compile(plan, &plan->configs[i]);
-    if (status == ATTUNE_OK && options->validate)
-        status = plan_compile_check(plan);
     const struct kernel_facts *facts = &plan->facts;
     const struct merge_facts merge = {facts->head_dim_vo, facts->o_type, facts->causal, facts->half_load,
                                       facts->sub_group_size};
     if (status == ATTUNE_OK)
         status = merge_program_create(plan->context, &merge, &plan->merge);
+    if (status == ATTUNE_OK && options->validate)
+        status = plan_compile_check(plan);
     if (status == ATTUNE_OK)
         sign(plan);
     return status;
+}
+
+attune_status plan_check_arguments(const attune_context *context, const attune_attention_desc *desc,
+                                   const attune_kv_layout *layout, const attune_plan_options *options)
+{
+    if (!context)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "context is NULL");
+    attune_status status;
+    if ((status = desc_validate(desc)) != ATTUNE_OK || (status = check_options(options)) != ATTUNE_OK ||
+        (status = check_layout(context, desc, layout)) != ATTUNE_OK)
+        return status;
+    return desc_supported(desc);
 }
 
 attune_status attune_plan_create(attune_context *context, const attune_attention_desc *desc,
@@ -228,13 +143,10 @@ attune_status attune_plan_create(attune_context *context, const attune_attention
     if (!out)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
     *out = NULL;
-    if (!context)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "context is NULL");
     if (!options)
         options = &default_options;
-    attune_status status;
-    if ((status = desc_validate(desc)) != ATTUNE_OK || (status = check_options(options)) != ATTUNE_OK ||
-        (status = check_layout(context, desc, layout)) != ATTUNE_OK || (status = desc_supported(desc)) != ATTUNE_OK)
+    attune_status status = plan_check_arguments(context, desc, layout, options);
+    if (status != ATTUNE_OK)
         return status;
     struct attune_plan *plan = calloc(1, sizeof *plan);
     if (!plan)
@@ -267,10 +179,10 @@ void attune_plan_destroy(attune_plan **address)
     for (int32_t i = 0; i < plan->num_configs; i++)
         if (plan->configs[i].program)
             clReleaseProgram(plan->configs[i].program);
-    if (plan->check)
-        clReleaseProgram(plan->check);
     if (plan->merge.program)
         clReleaseProgram(plan->merge.program);
+    if (plan->check)
+        clReleaseProgram(plan->check);
     free(plan->points);
     free(plan);
 }

@@ -24,6 +24,16 @@ struct plan_config {
 struct plan_point {
     struct shape_bucket bucket;
     int32_t config;
+    double time_ms;            /* of config here; 0 = not known */
+    double regret;             /* time / best known time - 1; -1 = not known */
+    const char *regret_source; /* "measured", "nearest" or "unknown" */
+};
+
+/* The shapes that a plan is made for. */
+struct shape_list {
+    const attune_shape *shapes;
+    size_t count;
+    bool named; /* by the caller; else the usual ones */
 };
 
 struct attune_plan {
@@ -43,6 +53,17 @@ struct attune_plan {
 /* Configuration for one sequence of a step of `batch` sequences: that of the nearest point of the decision table. Depends on
  * the lengths by their shape_bucket only: schedules remember the answers. */
 int32_t plan_config_for(const struct attune_plan *plan, int32_t batch, int32_t q_len, int32_t kv_len);
+
+struct shape_list plan_shapes(const attune_plan_options *options);
+
+/* Checks what plan creation is given; options is not NULL. */
+attune_status plan_check_arguments(const attune_context *context, const attune_attention_desc *desc,
+                                   const attune_kv_layout *layout, const attune_plan_options *options);
+
+/* lib/plan_table.c: fills points and configs, uncompiled. */
+attune_status plan_choose(struct attune_plan *plan, const struct shape_list *list, const attune_plan_options *options);
+/* One configuration for every shape. SYNTAX, UNSUPPORTED. */
+attune_status plan_force(struct attune_plan *plan, const char *text);
 
 /* Compiles config (or takes its cached binary) and runs it once on an empty work list with the plan's grid, so that no
  * compiler runs later. Fills program and num_groups. */

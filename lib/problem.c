@@ -120,6 +120,10 @@ static attune_status make_text(struct attune_problem *problem)
         if (extras[i].field && problem->extras & extras[i].bit)
             strbuf_printf(&text, ",%s=1", extras[i].field);
     strbuf_printf(&text, ",page=%d", (int)problem->page_size);
+    if (problem->kv_order == ATTUNE_KV_HND)
+        strbuf_printf(&text, ",order=hnd");
+    if (problem->block_table)
+        strbuf_printf(&text, ",table=1");
     attune_status status = append_lengths(&text, problem);
     size_t length = text.length;
     problem->text = strbuf_take(&text);
@@ -160,13 +164,25 @@ static attune_status check_lengths(const struct attune_problem *problem)
     return ATTUNE_OK;
 }
 
+static attune_status check_cache(const struct attune_problem *problem)
+{
+    bool no_cache = problem->page_size == 0 || problem->desc.operation == ATTUNE_PREFILL;
+    if (problem->block_table && no_cache)
+        return set_error(ATTUNE_ERROR_SYNTAX, "table=1 is given; without a KV cache (prefill, or page=0) there is no "
+                                              "page table");
+    if (problem->kv_order != ATTUNE_KV_NHD && no_cache)
+        return set_error(ATTUNE_ERROR_SYNTAX, "order=hnd is given; without a KV cache (prefill, or page=0) K and V "
+                                              "are rows of tokens");
+    return ATTUNE_OK;
+}
+
 attune_status problem_finish(struct attune_problem *problem)
 {
     attune_attention_desc desc = problem->desc;
     if (problem->extras & EXTRA_INT8_KV)
         desc.kv_dtype = desc.q_dtype;
     attune_status status;
-    if ((status = desc_validate(&desc)) || (status = check_lengths(problem)))
+    if ((status = desc_validate(&desc)) || (status = check_cache(problem)) || (status = check_lengths(problem)))
         return status;
     problem->desc.head_dim_vo = desc_head_dim_vo(&desc);
     return make_text(problem);
@@ -174,6 +190,13 @@ attune_status problem_finish(struct attune_problem *problem)
 
 attune_status problem_create(const attune_attention_desc *desc, int32_t page_size, int32_t batch, const int32_t *q_len,
                              const int32_t *kv_len, attune_problem **out)
+{
+    const struct attune_problem like = {.page_size = page_size, .kv_order = ATTUNE_KV_NHD};
+    return problem_create_like(&like, desc, batch, q_len, kv_len, out);
+}
+
+attune_status problem_create_like(const struct attune_problem *like, const attune_attention_desc *desc, int32_t batch,
+                                  const int32_t *q_len, const int32_t *kv_len, attune_problem **out)
 {
     if (!out)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
@@ -185,8 +208,9 @@ attune_status problem_create(const attune_attention_desc *desc, int32_t page_siz
         return status;
     if (batch < 1 || batch > PROBLEM_BATCH_MAX)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "batch is %d; it must be 1 to %d", (int)batch, PROBLEM_BATCH_MAX);
-    if (page_size < 0 || page_size > PROBLEM_PAGE_MAX)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "page is %d; it must be 0 to %d", (int)page_size, PROBLEM_PAGE_MAX);
+    if (like->page_size < 0 || like->page_size > PROBLEM_PAGE_MAX)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "page is %d; it must be 0 to %d", (int)like->page_size,
+                         PROBLEM_PAGE_MAX);
     struct attune_problem *problem = calloc(1, sizeof *problem);
     size_t bytes = (size_t)batch * sizeof *q_len;
     if (!problem || !(problem->q_len = malloc(bytes)) || !(problem->kv_len = malloc(bytes))) {
@@ -195,7 +219,9 @@ attune_status problem_create(const attune_attention_desc *desc, int32_t page_siz
     }
     problem->desc = *desc;
     problem->desc.size = sizeof problem->desc;
-    problem->page_size = page_size;
+    problem->page_size = like->page_size;
+    problem->kv_order = like->kv_order;
+    problem->block_table = like->block_table;
     problem->batch = batch;
     memcpy(problem->q_len, q_len, bytes);
     memcpy(problem->kv_len, kv_len, bytes);
@@ -262,10 +288,28 @@ attune_status attune_problem_supported(const attune_problem *problem)
                          (int)problem->page_size);
     if (problem->desc.operation == ATTUNE_EXTEND && problem->page_size == 0)
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: contiguous KV cache (page=0)", text);
-    if (problem->page_size > 1)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "%s: pages of %d tokens (slots, page=1, only)", text,
-                         (int)problem->page_size);
     return ATTUNE_OK;
+}
+
+attune_kv_layout_options problem_layout(const struct attune_problem *problem, int64_t num_slots)
+{
+    attune_kv_layout_options options = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
+    options.order = problem->kv_order;
+    options.dtype = problem->desc.kv_dtype;
+    options.num_kv_heads = problem->desc.num_kv_heads;
+    options.head_dim_qk = problem->desc.head_dim_qk;
+    options.head_dim_vo = problem->desc.head_dim_vo;
+    options.page_size = problem->page_size;
+    options.num_slots = num_slots;
+    return options;
+}
+
+int32_t problem_cached_keys(const struct attune_problem *problem, int32_t b)
+{
+    attune_operation operation = problem->desc.operation;
+    if (operation == ATTUNE_EXTEND)
+        return problem->kv_len[b] - problem->q_len[b];
+    return operation == ATTUNE_DECODE && problem->page_size ? problem->kv_len[b] : 0;
 }
 
 /* Sum of clamp(i + start, 0, high) over i = 0 .. count-1. */

@@ -31,6 +31,8 @@ enum field {
     F_BIAS,
     F_MLA,
     F_PAGE,
+    F_ORDER,
+    F_TABLE,
     F_BATCH,
     F_PREFIX,
     F_KVLEN,
@@ -39,8 +41,8 @@ enum field {
 };
 
 static const char *const field_names[NUM_FIELDS] = {
-    "hq",  "hkv",   "d",     "dv",   "q",    "kv",  "o",    "prec",  "causal", "align", "window", "wright",
-    "cap", "scale", "sinks", "tree", "bias", "mla", "page", "batch", "prefix", "kvlen", "new"};
+    "hq",    "hkv",   "d",    "dv",   "q",   "kv",   "o",     "prec",  "causal", "align",  "window", "wright", "cap",
+    "scale", "sinks", "tree", "bias", "mla", "page", "order", "table", "batch",  "prefix", "kvlen",  "new"};
 
 /* A field's value inside the text; text is NULL where the field was not given. */
 struct value {
@@ -186,6 +188,23 @@ static attune_status read_dtypes(const struct value *values, struct attune_probl
     return ATTUNE_OK;
 }
 
+static attune_status read_cache(const struct value *values, struct attune_problem *problem)
+{
+    static const char *const orders[] = {"nhd", "hnd"};
+    int32_t table = 0;
+    int order = 0;
+    attune_status status;
+    problem->page_size = problem->desc.operation != ATTUNE_PREFILL;
+    if ((status =
+             read_int_field(values, F_PAGE, 0, PROBLEM_PAGE_MAX, ATTUNE_ERROR_INVALID_SIZE, &problem->page_size)) ||
+        (status = read_word(values, F_ORDER, orders, 2, &order)) ||
+        (status = read_int_field(values, F_TABLE, 0, 1, ATTUNE_ERROR_INVALID_SIZE, &table)))
+        return status;
+    problem->kv_order = order ? ATTUNE_KV_HND : ATTUNE_KV_NHD;
+    problem->block_table = table;
+    return ATTUNE_OK;
+}
+
 static attune_status read_desc(const struct value *values, struct attune_problem *problem)
 {
     static const char *const precisions[] = {"strict", "fast"}, *const alignments[] = {"br", "tl"};
@@ -217,8 +236,7 @@ static attune_status read_desc(const struct value *values, struct attune_problem
     desc->causal_alignment = alignment ? ATTUNE_TOP_LEFT : ATTUNE_BOTTOM_RIGHT;
     problem->extras |= (extra[0] ? EXTRA_SINKS : 0u) | (extra[1] ? EXTRA_TREE : 0u) | (extra[2] ? EXTRA_BIAS : 0u) |
                        (extra[3] ? EXTRA_MLA : 0u);
-    problem->page_size = desc->operation != ATTUNE_PREFILL;
-    return read_int_field(values, F_PAGE, 0, PROBLEM_PAGE_MAX, size_error, &problem->page_size);
+    return read_cache(values, problem);
 }
 
 /* Elements of "a/b/c" in *list (free it); a field that was not given gives {missing}. */

@@ -192,7 +192,8 @@ static attune_status check_step(const struct attune_schedule *schedule, const st
         sum->q_tokens += q;
         sum->new_tokens += fresh;
         sum->cached_tokens += kv - fresh;
-        int64_t pages = schedule->page_size ? ((int64_t)kv - fresh + schedule->page_size - 1) / schedule->page_size : 0;
+        uint32_t cached = (uint32_t)(kv - fresh), page_size = (uint32_t)schedule->page_size;
+        int64_t pages = page_size > 1 ? (cached + page_size - 1) / page_size : page_size ? cached : 0;
         sum->cached_pages += pages;
         sum->widest_pages = pages > sum->widest_pages ? pages : sum->widest_pages;
     }

@@ -17,6 +17,25 @@ void select_device_key(const struct backend_choice *choice, struct cache_key *ke
     key->local_mem_bytes = choice->limits.local_bytes;
 }
 
+void select_apply_probe(const struct probe_facts *facts, struct device_limits *limits)
+{
+    limits->features = (uint32_t)facts->features;
+    limits->half_load = facts->half_load;
+    if (facts->max_work_group_size && facts->max_work_group_size < limits->max_work_group_size)
+        limits->max_work_group_size = facts->max_work_group_size;
+}
+
+bool select_probe(struct cache *cache, struct backend_choice *choice)
+{
+    struct cache_key key = {0};
+    struct probe_facts facts;
+    select_device_key(choice, &key);
+    if (!cache_probe_find(cache, &key, &facts))
+        return false;
+    select_apply_probe(&facts, &choice->limits);
+    return true;
+}
+
 void select_problem_key(const attune_attention_desc *desc, const char *layout_id, struct shape_bucket bucket,
                         struct cache_key *key)
 {

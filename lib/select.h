@@ -5,10 +5,15 @@
 
 #include "backend/backend.h"
 #include "cache/cache.h"
+#include "cache/probes.h"
 #include "problem.h"
 
 /* The device half of a key. */
 void select_device_key(const struct backend_choice *choice, struct cache_key *key);
+/* Narrows and widens what the device reports by what a probe of it showed. */
+void select_apply_probe(const struct probe_facts *facts, struct device_limits *limits);
+/* The same with the probe file that the cache has. False, and nothing changed, where it has none. */
+bool select_probe(struct cache *cache, struct backend_choice *choice);
 /* The half that the descriptor, layout and shape determine; layout_id is "" without a cache. */
 void select_problem_key(const attune_attention_desc *desc, const char *layout_id, struct shape_bucket bucket,
                         struct cache_key *key);

@@ -3,14 +3,12 @@
 
 #include "base/base.h"
 #include "desc.h"
+#include "workload_pages.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Every tensor draws from its own stream, so that one does not change with another's size. */
-enum stream { STREAM_Q = 1, STREAM_K, STREAM_V, STREAM_K_CACHE, STREAM_V_CACHE, STREAM_SLOTS, STREAM_KEYS };
 
 #define UNIT_VARIANCE 1.7320508f /* a uniform variable in +-sqrt(3) has variance 1 */
 #define DOMINANT_LOGIT 20.0f
@@ -21,23 +19,15 @@ struct source {
     const struct workload_options *options;
 };
 
-static void seed_stream(struct rng *rng, const struct source *from, enum stream stream)
+static void seed_stream(struct rng *rng, const struct source *from, enum workload_stream stream)
 {
-    rng_seed(rng, from->options->seed * 16 + (uint64_t)stream);
+    workload_seed_stream(rng, from->options, stream);
 }
 
 /* Uniform in +-1 with 24 bits. */
 static float draw(struct rng *rng)
 {
     return (float)((int32_t)(rng_next(rng) >> 39) - (1 << 24)) * 0x1p-24f;
-}
-
-static int32_t cached_keys(const attune_problem *problem, int32_t b)
-{
-    attune_operation operation = problem->desc.operation;
-    if (operation == ATTUNE_EXTEND)
-        return problem->kv_len[b] - problem->q_len[b];
-    return operation == ATTUNE_DECODE && problem->page_size ? problem->kv_len[b] : 0;
 }
 
 /* ---- geometry and storage */
@@ -47,7 +37,7 @@ static attune_status shape(struct workload_tensor *tensor, const char *name, att
 {
     tensor->dtype = dtype;
     tensor->tokens = tokens;
-    tensor->stride_head = dim;
+    tensor->dim = tensor->stride_head = dim;
     tensor->stride_token = heads * dim + options->pad;
     tensor->offset = options->offset;
     int64_t elements, bytes;
@@ -111,41 +101,19 @@ static attune_status allocate_all(struct workload *workload)
     return ATTUNE_OK;
 }
 
-/* ---- page table */
-
-static attune_status make_indices(const struct source *from, struct workload *workload)
-{
-    const attune_problem *problem = from->problem;
-    int64_t slots = workload->num_slots, used = workload->num_indices;
-    workload->kv_indptr = malloc(((size_t)problem->batch + 1) * sizeof(int32_t));
-    workload->kv_indices = malloc((size_t)slots * sizeof(int32_t));
-    if (!workload->kv_indptr || !workload->kv_indices)
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %lld slot indices", (long long)slots);
-    workload->kv_indptr[0] = 0;
-    for (int32_t b = 0; b < problem->batch; b++)
-        workload->kv_indptr[b + 1] = workload->kv_indptr[b] + cached_keys(problem, b);
-    for (int64_t i = 0; i < slots; i++)
-        workload->kv_indices[i] = (int32_t)i;
-    struct rng rng;
-    seed_stream(&rng, from, STREAM_SLOTS);
-    /* Fisher-Yates over all slots: the first `used` are a random choice in random order, the rest is the slack. */
-    for (int64_t i = 0; problem->page_size && i < used; i++) {
-        int64_t other = i + (int64_t)rng_below(&rng, (uint64_t)(slots - i));
-        int32_t slot = workload->kv_indices[i];
-        workload->kv_indices[i] = workload->kv_indices[other];
-        workload->kv_indices[other] = slot;
-    }
-    return ATTUNE_OK;
-}
-
 /* ---- values */
 
 /* Where a row of a tensor lies, and how it is drawn. */
 struct row {
     struct workload_tensor *tensor;
-    int64_t token;
+    int64_t element;  /* first of head 0 */
     int64_t position; /* of the key in its sequence */
 };
+
+static int64_t element_of(const struct workload_tensor *tensor, int64_t token)
+{
+    return tensor->offset + token * tensor->stride_token;
+}
 
 static void fill_row(const struct source *from, const struct row *row, int64_t heads, bool is_value, struct rng *rng)
 {
@@ -159,8 +127,8 @@ static void fill_row(const struct source *from, const struct row *row, int64_t h
         shift = is_value ? (row->position % 2 ? -CANCELLATION_VALUE : CANCELLATION_VALUE) : 0;
     }
     for (int64_t h = 0; h < heads; h++) {
-        size_t at = (size_t)(tensor->offset + row->token * tensor->stride_token + h * tensor->stride_head);
-        for (int64_t d = 0; d < tensor->stride_head; d++)
+        size_t at = (size_t)(row->element + h * tensor->stride_head);
+        for (int64_t d = 0; d < tensor->dim; d++)
             store(tensor, at + (size_t)d, shift + scale * draw(rng));
     }
 }
@@ -172,15 +140,16 @@ static void fill_keys(const struct source *from, struct workload *workload, bool
     struct rng rng, cache_rng;
     seed_stream(&rng, from, is_value ? STREAM_V : STREAM_K);
     seed_stream(&cache_rng, from, is_value ? STREAM_V_CACHE : STREAM_K_CACHE);
-    int64_t token = 0, index = 0;
+    int64_t token = 0;
     for (int32_t b = 0; b < problem->batch; b++) {
-        int32_t cached = cached_keys(problem, b);
+        int32_t cached = problem_cached_keys(problem, b);
         for (int32_t position = 0; position < problem->kv_len[b]; position++) {
             bool in_cache = position < cached;
             struct row row = {is_value ? &workload->v : &workload->k, 0, position};
             if (in_cache)
                 row.tensor = is_value ? &workload->v_cache : &workload->k_cache;
-            row.token = in_cache ? workload->kv_indices[index++] : token++;
+            row.element =
+                in_cache ? workload_cache_element(workload, row.tensor, b, position) : element_of(row.tensor, token++);
             if (from->options->pattern == PATTERN_CONSTANT) /* every row starts the stream anew */
                 seed_stream(&rng, from, is_value ? STREAM_V : STREAM_K);
             fill_row(from, &row, problem->desc.num_kv_heads, is_value,
@@ -193,11 +162,11 @@ static void fill_keys(const struct source *from, struct workload *workload, bool
 static const float *key_row(const attune_problem *problem, const struct workload *workload, int32_t b,
                             int64_t new_start, int64_t position, int64_t head)
 {
-    int32_t cached = cached_keys(problem, b);
+    int32_t cached = problem_cached_keys(problem, b);
     const struct workload_tensor *k = position < cached ? &workload->k_cache : &workload->k;
-    int64_t token =
-        position < cached ? workload->kv_indices[workload->kv_indptr[b] + position] : new_start + position - cached;
-    return k->widened + k->offset + token * k->stride_token + head * k->stride_head;
+    int64_t element = position < cached ? workload_cache_element(workload, k, b, position)
+                                        : element_of(k, new_start + position - cached);
+    return k->widened + element + head * k->stride_head;
 }
 
 /* Points a query along one key: the logit of that key is then about DOMINANT_LOGIT * magnitude. */
@@ -225,7 +194,7 @@ static void fill_queries(const struct source *from, struct workload *workload)
     for (int32_t b = 0; b < problem->batch; b++) {
         int64_t q_len = problem->q_len[b], kv_len = problem->kv_len[b];
         for (int64_t i = 0; i < q_len; i++, token++) {
-            struct row row = {&workload->q, token, 0};
+            struct row row = {&workload->q, element_of(&workload->q, token), 0};
             if (from->options->pattern == PATTERN_CONSTANT)
                 seed_stream(&rng, from, STREAM_Q);
             fill_row(from, &row, desc->num_q_heads, false, &rng);
@@ -235,12 +204,11 @@ static void fill_queries(const struct source *from, struct workload *workload)
                 continue;
             for (int64_t h = 0; h < desc->num_q_heads; h++) {
                 int64_t position = begin + (int64_t)rng_below(&key_rng, (uint64_t)(end - begin));
-                aim_query(from, workload,
-                          (size_t)(workload->q.offset + token * workload->q.stride_token + h * workload->q.stride_head),
+                aim_query(from, workload, (size_t)(element_of(&workload->q, token) + h * workload->q.stride_head),
                           key_row(problem, workload, b, new_start, position, h / group));
             }
         }
-        new_start += kv_len - cached_keys(problem, b);
+        new_start += kv_len - problem_cached_keys(problem, b);
     }
 }
 
@@ -254,10 +222,10 @@ static attune_status check_options(const struct workload_options *options)
     if (!isfinite(options->magnitude) || options->magnitude <= 0)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "magnitude is %g; it must be finite and above 0",
                          (double)options->magnitude);
-    if (options->slack_slots < 0 || options->pad < 0 || options->offset < 0)
+    if (options->slack_pages < 0 || options->pad < 0 || options->page_pad < 0 || options->offset < 0)
         return set_error(ATTUNE_ERROR_INVALID_SIZE,
-                         "slack_slots, pad and offset are %d, %d and %d; they must be at least 0",
-                         (int)options->slack_slots, (int)options->pad, (int)options->offset);
+                         "slack_pages, pad, page_pad and offset are %d, %d, %d and %d; they must be at least 0",
+                         (int)options->slack_pages, (int)options->pad, (int)options->page_pad, (int)options->offset);
     return ATTUNE_OK;
 }
 
@@ -270,41 +238,30 @@ static attune_status plan_shapes(const struct source *from, struct workload *out
     int64_t new_tokens = 0;
     for (int32_t b = 0; b < problem->batch; b++) {
         out->q_tokens += problem->q_len[b];
-        out->num_indices += cached_keys(problem, b);
-        new_tokens += problem->kv_len[b] - cached_keys(problem, b);
+        new_tokens += problem->kv_len[b] - problem_cached_keys(problem, b);
     }
-    out->num_slots = has_cache ? out->num_indices + from->options->slack_slots : 0;
-    if (has_cache && out->num_slots == 0)
-        out->num_slots = 1;
-    if (out->num_slots > INT32_MAX)
-        return set_error(ATTUNE_ERROR_OVERFLOW, "%lld slots do not fit; the limit is %d", (long long)out->num_slots,
-                         INT32_MAX);
     const struct workload_options *options = from->options;
     int32_t dim_qk = desc->head_dim_qk, dim_vo = desc_head_dim_vo(desc), heads = desc->num_kv_heads;
     attune_status status;
     if ((status = shape(&out->q, "q", desc->q_dtype, out->q_tokens, desc->num_q_heads, dim_qk, options)) ||
         (status = shape(&out->o, "o", desc->o_dtype, out->q_tokens, desc->num_q_heads, dim_vo, options)) ||
         (has_new && (status = shape(&out->k, "k", desc->kv_dtype, new_tokens, heads, dim_qk, options))) ||
-        (has_new && (status = shape(&out->v, "v", desc->kv_dtype, new_tokens, heads, dim_vo, options))) ||
-        (has_cache &&
-         (status = shape(&out->k_cache, "k_cache", desc->kv_dtype, out->num_slots, heads, dim_qk, options))) ||
-        (has_cache &&
-         (status = shape(&out->v_cache, "v_cache", desc->kv_dtype, out->num_slots, heads, dim_vo, options))))
+        (has_new && (status = shape(&out->v, "v", desc->kv_dtype, new_tokens, heads, dim_vo, options))))
         return status;
-    return ATTUNE_OK;
+    return has_cache ? workload_shape_cache(problem, options, out) : ATTUNE_OK;
 }
 
 attune_status workload_create(const attune_problem *problem, const struct workload_options *options,
                               struct workload *out)
 {
     memset(out, 0, sizeof *out);
-    if (problem->extras || problem->page_size > 1)
+    if (problem->extras)
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "not supported in this version: tensors of \"%.200s\"",
                          problem->text);
     struct source from = {problem, options};
     attune_status status;
     if ((status = check_options(options)) || (status = plan_shapes(&from, out)) || (status = allocate_all(out)) ||
-        (out->k_cache.data && (status = make_indices(&from, out)))) {
+        (out->k_cache.data && (status = workload_make_pages(problem, options, out)))) {
         workload_destroy(out);
         return status;
     }
@@ -325,6 +282,8 @@ void workload_destroy(struct workload *workload)
     }
     free(workload->kv_indptr);
     free(workload->kv_indices);
+    free(workload->block_table);
+    free(workload->last_page_len);
     memset(workload, 0, sizeof *workload);
 }
 
@@ -351,8 +310,11 @@ void workload_oracle_input(const attune_problem *problem, const struct workload 
         .v_stride_head = workload->v.stride_head,
         .k_cache = first_value(&workload->k_cache),
         .v_cache = first_value(&workload->v_cache),
+        .page_size = workload->page_size,
+        .k_cache_stride_page = workload->k_cache.stride_page,
         .k_cache_stride_token = workload->k_cache.stride_token,
         .k_cache_stride_head = workload->k_cache.stride_head,
+        .v_cache_stride_page = workload->v_cache.stride_page,
         .v_cache_stride_token = workload->v_cache.stride_token,
         .v_cache_stride_head = workload->v_cache.stride_head,
         .kv_indptr = workload->kv_indptr,

@@ -31,18 +31,47 @@ static attune_status upload(attune_context *context, const char *name, const str
     return make_buffer(context, name, tensor->bytes, tensor->data, out);
 }
 
+/* K and V of the cache, whose strides are the layout's where it has pages. */
+static attune_status upload_cache(attune_context *context, const char *name, const struct workload *workload,
+                                  const struct workload_tensor *tensor, attune_tensor *out)
+{
+    attune_status status = upload(context, name, tensor, out);
+    if (workload->page_size > 1)
+        out->stride_token = out->stride_head = 0;
+    return status;
+}
+
 static attune_status make_layout(attune_context *context, const attune_problem *problem,
                                  const struct workload *workload, attune_kv_layout **out)
 {
-    const attune_attention_desc *desc = &problem->desc;
-    attune_kv_layout_options options = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
-    options.dtype = desc->kv_dtype;
-    options.num_kv_heads = desc->num_kv_heads;
-    options.head_dim_qk = desc->head_dim_qk;
-    options.head_dim_vo = desc->head_dim_vo;
-    options.page_size = problem->page_size;
-    options.num_slots = workload->num_slots;
+    attune_kv_layout_options options = problem_layout(problem, workload->num_slots);
+    if (workload->page_padded) {
+        options.order = ATTUNE_KV_STRIDED;
+        options.k_stride_page = workload->k_cache.stride_page;
+        options.k_stride_token = workload->k_cache.stride_token;
+        options.k_stride_head = workload->k_cache.stride_head;
+        options.v_stride_page = workload->v_cache.stride_page;
+        options.v_stride_token = workload->v_cache.stride_token;
+        options.v_stride_head = workload->v_cache.stride_head;
+    }
     return attune_kv_layout_create(context, &options, out);
+}
+
+static attune_status make_pages(attune_context *context, int32_t batch, const struct workload *workload,
+                                attune_attention_args *args)
+{
+    size_t sequences = (size_t)batch * sizeof(int32_t), indices = (size_t)workload->num_indices * sizeof(int32_t);
+    if (workload->block_table) {
+        args->block_table.stride_token = workload->table_stride;
+        return make_buffer(context, "block_table", (size_t)workload->table_stride * sequences, workload->block_table,
+                           &args->block_table);
+    }
+    attune_status status;
+    if ((status =
+             make_buffer(context, "kv_indptr", sequences + sizeof(int32_t), workload->kv_indptr, &args->kv_indptr)) ||
+        (status = make_buffer(context, "kv_indices", indices, workload->kv_indices, &args->kv_indices)))
+        return status;
+    return make_buffer(context, "last_page_len", sequences, workload->last_page_len, &args->last_page_len);
 }
 
 static attune_status make_all(attune_context *context, const attune_problem *problem, const struct workload *workload,
@@ -53,8 +82,8 @@ static attune_status make_all(attune_context *context, const attune_problem *pro
     if ((status = upload(context, "q", &workload->q, &args->q)) ||
         (status = upload(context, "k", &workload->k, &args->k)) ||
         (status = upload(context, "v", &workload->v, &args->v)) ||
-        (status = upload(context, "k_cache", &workload->k_cache, &args->k_cache)) ||
-        (status = upload(context, "v_cache", &workload->v_cache, &args->v_cache)))
+        (status = upload_cache(context, "k_cache", workload, &workload->k_cache, &args->k_cache)) ||
+        (status = upload_cache(context, "v_cache", workload, &workload->v_cache, &args->v_cache)))
         return status;
     size_t element = dtype_size(workload->o.dtype);
     out->o_bytes = workload->o.bytes + 2 * OUTPUT_GUARD;
@@ -66,12 +95,8 @@ static attune_status make_all(attune_context *context, const attune_problem *pro
     if ((status = make_buffer(context, "o", out->o_bytes, NULL, &args->o)) ||
         (status = make_buffer(context, "lse", out->lse_bytes, NULL, &args->lse)) || !workload->kv_indptr)
         return status;
-    size_t indptr_bytes = ((size_t)problem->batch + 1) * sizeof(int32_t);
-    size_t indices_bytes = (size_t)workload->num_indices * sizeof(int32_t);
-    if ((status = make_layout(context, problem, workload, &out->layout)) ||
-        (status = make_buffer(context, "kv_indptr", indptr_bytes, workload->kv_indptr, &args->kv_indptr)))
-        return status;
-    return make_buffer(context, "kv_indices", indices_bytes, workload->kv_indices, &args->kv_indices);
+    status = make_layout(context, problem, workload, &out->layout);
+    return status != ATTUNE_OK ? status : make_pages(context, problem->batch, workload, args);
 }
 
 attune_status workload_device_create(attune_context *context, const attune_problem *problem,
@@ -87,8 +112,9 @@ attune_status workload_device_create(attune_context *context, const attune_probl
 void workload_device_destroy(struct workload_device *device)
 {
     attune_attention_args *a = &device->args;
-    attune_tensor *tensors[] = {&a->q,       &a->k,       &a->v,         &a->o,         &a->lse,
-                                &a->k_cache, &a->v_cache, &a->kv_indptr, &a->kv_indices};
+    attune_tensor *tensors[] = {
+        &a->q,       &a->k,         &a->v,          &a->o,           &a->lse,           &a->k_cache,
+        &a->v_cache, &a->kv_indptr, &a->kv_indices, &a->block_table, &a->last_page_len, &a->workspace};
     for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++)
         if (tensors[i]->cl)
             clReleaseMemObject(tensors[i]->cl);
@@ -118,10 +144,61 @@ static attune_status write_poison(cl_command_queue queue, cl_mem buffer, size_t 
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueWriteBuffer of an output's poison");
 }
 
+/* A NaN that no kernel would write. */
+static const uint32_t workspace_poison = 0x7fc5a5a5;
+
+static attune_status poison_workspace(const struct workload_device *device, cl_command_queue queue)
+{
+    if (!device->workspace_room)
+        return ATTUNE_OK;
+    cl_int code = clEnqueueFillBuffer(queue, device->args.workspace.cl, &workspace_poison, sizeof workspace_poison, 0,
+                                      device->workspace_room + 2 * OUTPUT_GUARD, 0, NULL, NULL);
+    if (code == CL_SUCCESS)
+        code = clFinish(queue);
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueFillBuffer of a workspace");
+}
+
+attune_status workload_device_workspace(attune_context *context, const attune_plan *plan,
+                                        const attune_schedule *schedule, cl_command_queue queue,
+                                        struct workload_device *device)
+{
+    attune_tensor *workspace = &device->args.workspace;
+    size_t bytes;
+    attune_status status = attune_plan_workspace_size(plan, schedule, &bytes);
+    if (status != ATTUNE_OK)
+        return status;
+    device->workspace_bytes = bytes = (bytes + 3) / 4 * 4;
+    if (bytes <= device->workspace_room)
+        return ATTUNE_OK;
+    if (workspace->cl) /* what is in flight keeps it */
+        clReleaseMemObject(workspace->cl);
+    device->workspace_room = device->workspace_bytes = 0;
+    workspace->byte_offset = OUTPUT_GUARD;
+    if ((status = make_buffer(context, "workspace", bytes + 2 * OUTPUT_GUARD, NULL, workspace)) != ATTUNE_OK)
+        return status;
+    device->workspace_room = device->workspace_bytes = bytes;
+    return poison_workspace(device, queue);
+}
+
+/* Clears *intact if the guard at byte_offset is not the poison any more. */
+static attune_status check_guard(const struct workload_device *device, cl_command_queue queue, size_t byte_offset,
+                                 bool *intact)
+{
+    uint32_t guard[OUTPUT_GUARD / sizeof(uint32_t)];
+    cl_int code =
+        clEnqueueReadBuffer(queue, device->args.workspace.cl, CL_TRUE, byte_offset, sizeof guard, guard, 0, NULL, NULL);
+    for (size_t i = 0; code == CL_SUCCESS && i < sizeof guard / sizeof guard[0]; i++)
+        *intact = *intact && guard[i] == workspace_poison;
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueReadBuffer of a workspace's guard");
+}
+
 attune_status workload_device_poison(struct workload_device *device, cl_command_queue queue, uint64_t seed)
 {
-    attune_status status = write_poison(queue, device->args.o.cl, device->o_bytes, seed);
-    return status != ATTUNE_OK ? status : write_poison(queue, device->args.lse.cl, device->lse_bytes, seed + 1);
+    attune_status status;
+    if ((status = write_poison(queue, device->args.o.cl, device->o_bytes, seed)) ||
+        (status = write_poison(queue, device->args.lse.cl, device->lse_bytes, seed + 1)))
+        return status;
+    return poison_workspace(device, queue);
 }
 
 static float widen(const unsigned char *at, attune_dtype dtype)
@@ -195,6 +272,10 @@ attune_status workload_device_read(const struct workload_device *device, const a
                                 desc->num_q_heads,
                                 1};
     *intact = true;
-    attune_status status = read_output(queue, &rows, seed, o, intact);
-    return status != ATTUNE_OK ? status : read_output(queue, &sums, seed + 1, lse, intact);
+    attune_status status;
+    if ((status = read_output(queue, &rows, seed, o, intact)) ||
+        (status = read_output(queue, &sums, seed + 1, lse, intact)) || !device->workspace_bytes ||
+        (status = check_guard(device, queue, 0, intact)))
+        return status;
+    return check_guard(device, queue, OUTPUT_GUARD + device->workspace_bytes, intact);
 }

@@ -92,6 +92,17 @@ static attune_status open_device(struct worker *worker, const json_t *request, j
     return ATTUNE_OK;
 }
 
+/* What a probe showed, as the supervisor has it: the caches of a worker know nothing. */
+attune_status worker_limits(struct worker *worker, const json_t *request, json_t **reply)
+{
+    struct device_limits *limits = &worker->context->choice.limits;
+    (void)reply;
+    limits->features = (uint32_t)request_integer(request, "features");
+    limits->half_load = (int32_t)request_integer(request, "half_load");
+    limits->max_work_group_size = request_integer(request, "max_work_group_size");
+    return ATTUNE_OK;
+}
+
 static const struct {
     const char *name;
     worker_operation run;
@@ -100,7 +111,8 @@ static const struct {
     {"devices", list_devices, false}, {"open", open_device, false},    {"layout", worker_layout, true},
     {"load", worker_load, true},      {"unload", worker_unload, true}, {"build", worker_build, true},
     {"poison", worker_poison, true},  {"time", worker_time, true},     {"fetch", worker_fetch, true},
-    {"digest", worker_digest, true},  {"probe", worker_probe, true},
+    {"digest", worker_digest, true},  {"probe", worker_probe, true},   {"instruction", worker_instruction, true},
+    {"limits", worker_limits, true},
 };
 
 static attune_status dispatch(struct worker *worker, const json_t *request, json_t **reply)

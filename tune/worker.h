@@ -5,6 +5,7 @@
 
 #include <attune/tune.h>
 
+#include "tuner/instruction.h"
 #include "tuner/protocol.h"
 #include "workload_device.h"
 
@@ -23,7 +24,6 @@ struct slot {
     attune_plan *plan;
     attune_schedule *schedule;
     attune_launcher *launcher;
-    cl_mem workspace;
 };
 
 struct probe {
@@ -33,12 +33,27 @@ struct probe {
     int vec;
 };
 
+/* The instruction tried last. */
+struct instruction_trial {
+    const struct instruction *instruction;
+    cl_program program;
+    cl_kernel kernel;
+    cl_mem in, out;
+    size_t wg_size, items; /* work-items */
+};
+
+/* Grid of a timed trial: host processors run a work-item at a time, others want many side by side. */
+struct probe_grid {
+    size_t wg_size, groups;
+};
+
 struct worker {
     attune_context *context;
     cl_command_queue queue; /* in order, profiling */
     struct input *inputs[MAX_INPUTS];
     struct slot slots[MAX_SLOTS];
     struct probe probes[NUM_PROBES]; /* by trial */
+    struct instruction_trial instruction;
 };
 
 /* Each answers a request: fields for the reply in *reply (may stay NULL), or an error. */
@@ -53,6 +68,8 @@ attune_status worker_time(struct worker *worker, const json_t *request, json_t *
 attune_status worker_digest(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_fetch(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_instruction(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_limits(struct worker *worker, const json_t *request, json_t **reply);
 
 /* The request's fields; MISMATCH for a number out of 0 .. limit-1, or an input that is not loaded. */
 attune_status request_index(const json_t *request, const char *name, int limit, int *out);
@@ -63,5 +80,7 @@ const char *request_text(const json_t *request, const char *name);
 void slot_clear(struct slot *slot);
 void input_free(struct input *input);
 void probe_clear(struct probe *probe);
+void instruction_clear(struct instruction_trial *trial);
+struct probe_grid probe_grid_of(const struct worker *worker);
 
 #endif

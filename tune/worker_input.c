@@ -13,17 +13,12 @@ attune_status worker_layout(struct worker *worker, const json_t *request, json_t
     attune_status status = attune_problem_parse(request_text(request, "problem"), &problem);
     if (status != ATTUNE_OK)
         return status;
-    attune_kv_layout_options options = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
-    options.dtype = problem->desc.kv_dtype;
-    options.num_kv_heads = problem->desc.num_kv_heads;
-    options.head_dim_qk = problem->desc.head_dim_qk;
-    options.head_dim_vo = problem->desc.head_dim_vo;
-    options.page_size = problem->page_size;
-    options.num_slots = 1;
-    attune_kv_layout *layout;
-    status = attune_kv_layout_create(worker->context, &options, &layout);
+    attune_kv_layout *layout = NULL;
+    attune_kv_layout_options options = problem_layout(problem, problem->page_size); /* one page */
+    if (problem->page_size)
+        status = attune_kv_layout_create(worker->context, &options, &layout);
     if (status == ATTUNE_OK)
-        *reply = json_pack("{s:s}", "id", attune_kv_layout_id(layout));
+        *reply = json_pack("{s:s}", "id", layout ? attune_kv_layout_id(layout) : "");
     attune_kv_layout_destroy(&layout);
     attune_problem_destroy(&problem);
     return status;
@@ -54,7 +49,7 @@ attune_status worker_load(struct worker *worker, const json_t *request, json_t *
     options.seed = (uint64_t)request_integer(request, "seed");
     options.pattern = (enum workload_pattern)request_integer(request, "pattern");
     options.magnitude = (float)json_number_value(json_object_get(request, "magnitude"));
-    options.slack_slots = (int32_t)request_integer(request, "slack");
+    options.slack_pages = (int32_t)request_integer(request, "slack");
     options.pad = (int32_t)request_integer(request, "pad");
     options.offset = (int32_t)request_integer(request, "offset");
     struct workload workload;
@@ -147,8 +142,8 @@ attune_status worker_digest(struct worker *worker, const json_t *request, json_t
     if (status != ATTUNE_OK)
         return status;
     const attune_attention_args *a = &input->device.args;
-    const cl_mem buffers[] = {a->q.cl,       a->k.cl,         a->v.cl,         a->k_cache.cl,
-                              a->v_cache.cl, a->kv_indptr.cl, a->kv_indices.cl};
+    const cl_mem buffers[] = {a->q.cl,         a->k.cl,          a->v.cl,           a->k_cache.cl,      a->v_cache.cl,
+                              a->kv_indptr.cl, a->kv_indices.cl, a->block_table.cl, a->last_page_len.cl};
     struct strbuf hashes = {0};
     for (size_t i = 0; status == ATTUNE_OK && i < sizeof buffers / sizeof buffers[0]; i++)
         if (buffers[i])

@@ -23,17 +23,12 @@ void probe_clear(struct probe *probe)
     memset(probe, 0, sizeof *probe);
 }
 
-/* Grid of a trial: host processors run a work-item at a time, others want many side by side. */
-struct grid {
-    size_t wg_size, groups;
-};
-
-static struct grid grid_of(const struct worker *worker)
+struct probe_grid probe_grid_of(const struct worker *worker)
 {
     const struct cl_device *device = &worker->context->choice.device;
     bool host = device->type & CL_DEVICE_TYPE_CPU;
     size_t groups = (size_t)device->compute_units * (host ? 4 : 32);
-    return (struct grid){host ? 1 : 64, groups < MAX_GROUPS ? groups : MAX_GROUPS};
+    return (struct probe_grid){host ? 1 : 64, groups < MAX_GROUPS ? groups : MAX_GROUPS};
 }
 
 static size_t read_bytes(const struct worker *worker)
@@ -51,7 +46,7 @@ static attune_status prepare(struct worker *worker, enum trial trial, int vec)
     if (probe->kernel && probe->vec == vec)
         return ATTUNE_OK;
     probe_clear(probe);
-    struct grid grid = grid_of(worker);
+    struct probe_grid grid = probe_grid_of(worker);
     char options[64];
     snprintf(options, sizeof options, "-D VEC=%d -D WG_SIZE=%zu", vec, grid.wg_size);
     attune_status status = cl_program_from_source(worker->context->cl, worker->context->choice.device.id, probe_source,
@@ -79,7 +74,7 @@ static attune_status prepare(struct worker *worker, enum trial trial, int vec)
 static attune_status set_arguments(struct worker *worker, enum trial trial, int iterations, double *work)
 {
     struct probe *probe = &worker->probes[trial];
-    struct grid grid = grid_of(worker);
+    struct probe_grid grid = probe_grid_of(worker);
     cl_int code = clSetKernelArg(probe->kernel, 0, sizeof probe->buffer, &probe->buffer);
     *work = 0;
     if (trial == TRIAL_FMA) {
@@ -124,7 +119,7 @@ attune_status worker_probe(struct worker *worker, const json_t *request, json_t 
     attune_status status = prepare(worker, trial, (int)request_integer(request, "vec"));
     if (status != ATTUNE_OK || (status = set_arguments(worker, trial, iterations, &work)) != ATTUNE_OK)
         return status;
-    struct grid grid = grid_of(worker);
+    struct probe_grid grid = probe_grid_of(worker);
     size_t global = grid.wg_size * grid.groups;
     cl_int code = CL_SUCCESS;
     uint64_t enqueue_ns = 0;

@@ -9,9 +9,6 @@ void slot_clear(struct slot *slot)
     attune_launcher_destroy(&slot->launcher);
     attune_schedule_destroy(&slot->schedule);
     attune_plan_destroy(&slot->plan);
-    if (slot->workspace)
-        clReleaseMemObject(slot->workspace);
-    slot->workspace = NULL;
 }
 
 static attune_status make_schedule(struct worker *worker, struct slot *slot, const attune_problem *problem)
@@ -27,17 +24,6 @@ static attune_status make_schedule(struct worker *worker, struct slot *slot, con
         status = attune_schedule_update(slot->schedule, worker->queue, problem->batch, problem->q_len, problem->kv_len,
                                         0, NULL, NULL);
     return status;
-}
-
-static attune_status make_workspace(struct worker *worker, struct slot *slot)
-{
-    size_t bytes;
-    attune_status status = attune_plan_workspace_size(slot->plan, slot->schedule, &bytes);
-    if (status != ATTUNE_OK || bytes == 0)
-        return status;
-    cl_int code;
-    slot->workspace = clCreateBuffer(worker->context->cl, CL_MEM_READ_WRITE, bytes, NULL, &code);
-    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clCreateBuffer for a workspace");
 }
 
 attune_status worker_build(struct worker *worker, const json_t *request, json_t **reply)
@@ -59,8 +45,6 @@ attune_status worker_build(struct worker *worker, const json_t *request, json_t 
         status = make_schedule(worker, slot, input->problem);
     if (status == ATTUNE_OK)
         status = attune_launcher_create(slot->plan, &slot->launcher);
-    if (status == ATTUNE_OK)
-        status = make_workspace(worker, slot);
     if (status == ATTUNE_OK)
         clFinish(worker->queue);
     else
@@ -97,15 +81,12 @@ attune_status worker_time(struct worker *worker, const json_t *request, json_t *
     if (!slot->launcher)
         return set_error(ATTUNE_ERROR_MISMATCH, "slot %d holds nothing", index);
     int64_t launches = request_integer(request, "launches");
-    attune_attention_args args = input->device.args;
-    if (slot->workspace) {
-        args.workspace.type = ATTUNE_MEMORY_CL;
-        args.workspace.cl = slot->workspace;
-    }
+    status = workload_device_workspace(worker->context, slot->plan, slot->schedule, worker->queue, &input->device);
     cl_event first = NULL, last = NULL;
     for (int64_t i = 0; status == ATTUNE_OK && i < launches; i++) {
         cl_event *event = i == 0 ? &first : i == launches - 1 ? &last : NULL;
-        status = attune_attention_run(slot->launcher, slot->schedule, &args, worker->queue, 0, NULL, event);
+        status =
+            attune_attention_run(slot->launcher, slot->schedule, &input->device.args, worker->queue, 0, NULL, event);
     }
     cl_int code = clFinish(worker->queue);
     cl_event end = last ? last : first;

@@ -362,6 +362,24 @@ ATTUNE_API size_t attune_plan_num_configs(const attune_plan *plan);
 ATTUNE_API const char *attune_plan_config(const attune_plan *plan, size_t i);
 ATTUNE_API const char *attune_plan_source(const attune_plan *plan, size_t i);
 
+/* One row of the plan's decision table: a bucket of shapes, by mean lengths of a step's sequences, and what serves it. A step that lies in
+ * no bucket is served as the nearest one: same class of q_len first, then distance in the logarithms of the others. */
+typedef struct attune_plan_bucket_info {
+    int64_t q_len_min, q_len_max;   /* new tokens a sequence, both inclusive */
+    int64_t kv_len_min, kv_len_max; /* keys a sequence */
+    int64_t heads_min, heads_max;   /* sequences of the step x KV heads */
+    size_t config;                  /* index for attune_plan_config */
+    double time_ms;                 /* measured for the bucket with this configuration; 0 = not known */
+    double regret;                  /* time / time of the fastest configuration known for the bucket - 1; -1 = not known */
+    const char *regret_source;      /* "measured" on this bucket, "nearest": on the nearest bucket of the class, or "unknown". Static
+                                     * storage */
+} attune_plan_bucket_info;
+
+/* Number of rows; 0 for NULL. At most one for each of the options' shapes: fewer where shapes share a bucket. */
+ATTUNE_API size_t attune_plan_num_buckets(const attune_plan *plan);
+/* Row i. Errors: NULL_ARGUMENT, INVALID_SIZE (i). Thread-safe. */
+ATTUNE_API attune_status attune_plan_bucket(const attune_plan *plan, size_t i, attune_plan_bucket_info *out);
+
 /* -------------------------------------------------------------------------------------------------- tensors */
 
 typedef enum attune_memory_type {
@@ -447,7 +465,8 @@ ATTUNE_API attune_status attune_schedule_update_device(attune_schedule *schedule
 /* Tensors of one run. Which are needed depends on the descriptor's operation; others stay ATTUNE_MEMORY_NONE. Nq = sum of
  * q_len, Nkv = rows of the contiguous K and V: sum of kv_len (PREFILL, DECODE without a layout) or Nq (EXTEND).
  * The page table comes as CSR (kv_indptr and kv_indices) or as a 2-D block table, whichever is given; each sequence has
- * ceil(cached keys / page_size) entries, in order of position. Indices are int32. */
+ * ceil(cached keys / page_size) entries, in order of position. Indices are int32, one after the other; tables of int64 cannot be
+ * said and must be converted. Their values are not looked at, but by a plan with validate set. */
 typedef struct attune_attention_args {
     size_t size;
     attune_tensor q;          /* [Nq, num_q_heads, head_dim_qk] q_dtype */
@@ -461,8 +480,9 @@ typedef struct attune_attention_args {
     attune_tensor kv_indices; /* CSR: int32 pages (slots) of the cached keys */
     attune_tensor block_table; /* instead of both: int32 [batch, stride_token], pages (slots) of each sequence from its start;
                                 * stride_token is required */
-    attune_tensor last_page_len; /* optional, CSR: int32 [batch], keys in each sequence's last page, 1 to page_size. Lengths come
-                                  * from the schedule: a plan with validate set compares the two, others ignore it */
+    attune_tensor last_page_len; /* optional, CSR: int32 [batch], keys in each sequence's last page, 1 to page_size; any value where
+                                  * it has no page. Lengths come from the schedule: a plan with validate set compares the two,
+                                  * others ignore it */
     attune_tensor workspace;  /* attune_plan_workspace_size bytes, where that is not 0 */
 } attune_attention_args;
 
@@ -487,7 +507,8 @@ ATTUNE_API void attune_launcher_destroy(attune_launcher **launcher);
 /* Enqueues the attention of one step on queue behind the wait list; event (may be NULL, released by the caller) completes
  * with it. schedule must have been updated before. Does not block, allocate, compile or take a contended lock.
  * Every argument is checked before anything is enqueued.
- * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated), MISSING_TENSOR,
+ * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated; two page tables; strides of a cache
+ * that are not its layout's), INVALID_SIZE (a sequence with more cached keys than the layout has slots), MISSING_TENSOR,
  * BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW, WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST;
  * of a plan with validate set, which blocks, PAGE_TABLE. */
 ATTUNE_API attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,

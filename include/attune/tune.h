@@ -22,8 +22,9 @@ typedef struct attune_problem attune_problem;
 
 /* Parses text of at most 4,096 characters; the result's text is canonical and can always be parsed back. Destroy it with
  * attune_problem_destroy. Fields: hq, hkv, d, dv, q, kv, o (dtypes: fp32 fp16 bf16; o defaults to q), prec (strict fast),
- * causal (0 1), align (br tl), window, wright, cap, scale, page (0 = contiguous, the default of PREFILL; 1 = slots, the default
- * of the others), batch, new (q_len, a/b/c list), prefix (EXTEND: cached keys, list), kvlen (PREFILL and DECODE: keys, list).
+ * causal (0 1), align (br tl), window, wright, cap, scale, page (tokens a page of the KV cache: 0 = no cache, contiguous K and V,
+ * the default of PREFILL; 1 = slots, the default of the others), order (nhd hnd: of the cache), table (0 = the page table is
+ * CSR, 1 = a 2-D block table), batch, new (q_len, a/b/c list), prefix (EXTEND: cached keys, list), kvlen (PREFILL and DECODE: keys, list).
  * Lists shorter than the batch repeat. Known by name but not supported yet: kv=int8, sinks, tree, bias, mla (0 1).
  * Errors: NULL_ARGUMENT, SYNTAX (names the field), INVALID_SIZE (field, value and limit), OVERFLOW (lengths whose sum reaches
  * 2^31), and the argument errors of the descriptor. */
@@ -139,7 +140,8 @@ ATTUNE_API attune_status attune_measure(attune_target *target, const attune_prob
 
 /* --------------------------------------------------------------------------------------------------- probe */
 
-/* What the device can do, measured; each trial in a worker, so that one that fails reads 0 and a reason. */
+/* What the device can do, measured; each trial in a worker, so that one that fails reads 0 and a reason. The user's cache keeps
+ * which optional instructions run and are right: contexts made from then on compile kernels that use them. */
 typedef struct attune_probe_result {
     attune_device_info device;
     double fma_gflops[5];     /* fp32 multiply-add rate with vectors of 1, 2, 4, 8 and 16 lanes */
@@ -148,6 +150,7 @@ typedef struct attune_probe_result {
     double launch_us;         /* enqueue + finish of an empty kernel */
     double enqueue_us;        /* enqueue alone */
     double timer_ns;          /* smallest step of the device's event clock; 0 = no profiling */
+    uint32_t features;        /* optional instructions that ran and were right */
     char failures[512];       /* "" or "trial: reason; ..." */
 } attune_probe_result;
 
@@ -165,7 +168,7 @@ typedef enum attune_tune_end {
 
 /* Progress of a tuning, passed after every test. Lives for the call. */
 typedef struct attune_tune_progress {
-    const char *phase;       /* "start", "search", "confirm" or "done" */
+    const char *phase;       /* "probe", "start", "search", "confirm" or "done" */
     int32_t tests;           /* so far, failed ones included */
     int32_t budget_tests;    /* 0 = no limit */
     double seconds;          /* since the start */
@@ -220,7 +223,8 @@ typedef struct attune_tune_summary {
     char journal[512];
 } attune_tune_summary;
 
-/* Tunes num_problems workloads in one search and one budget, verifies, confirms against the incumbents in interleaved rounds,
+/* Probes the device first where neither the cache nor the target has that (a few seconds).
+ * Tunes num_problems workloads in one search and one budget, verifies, confirms against the incumbents in interleaved rounds,
  * and writes the winners to the user's cache. results[num_problems]; summary may be NULL. Blocks for as long as the budget
  * allows. Whatever a candidate does (crash, hang, wrong answer) is a record in the journal and the search goes on.
  * Errors: UNSUPPORTED (a problem), ENUM (strategy), WORKER, DEVICE_LOST (on every attempt), IO (journal or cache cannot be
@@ -228,6 +232,57 @@ typedef struct attune_tune_summary {
 ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
                                      const attune_tune_options *options, attune_tune_result *results,
                                      attune_tune_summary *summary);
+
+/* --------------------------------------------------------------------------------------------- in the background */
+
+/* Tuning while an engine serves. A thread of the job's own drives worker processes, as attune_tune does; the engine goes on with the plan
+ * that it has, and swaps in the new one when it is there. Nothing of the job runs on the engine's queues; but workers use
+ * the same device, so serving and measuring slow each other, and on a host CPU most of all. */
+typedef struct attune_tune_job attune_tune_job;
+
+/* How far a job is. */
+typedef struct attune_tune_state {
+    int32_t finished;      /* 1: attune_tune_wait does not block */
+    int32_t tests;         /* so far, failed ones included */
+    int32_t budget_tests;  /* 0 = no limit */
+    double seconds;        /* since the search's start, at the last step */
+    double budget_seconds; /* 0 = no limit */
+    double eta_seconds;    /* estimate until the end, at the last step */
+    char phase[16];        /* "start", "search", "confirm" or "done" */
+    char workload[64];     /* of the last test, cut to fit */
+    char config[ATTUNE_CONFIG_TEXT_MAX]; /* of the last test */
+    attune_outcome outcome;              /* of the last test */
+    double time_ms, best_ms, default_ms; /* as in attune_tune_progress */
+} attune_tune_state;
+
+/* Starts to tune desc with layout at the shapes of plan_options, for a plan with its max_configs and validate; its policy, budgets and
+ * seed are not used. tune_options says how; its callback is called from the job's thread, and may stop the job. Either may be
+ * NULL. Everything given is copied, but for the context, which must outlive the job. Winners go to the context's cache as they are
+ * confirmed. Does not block. Several jobs may run at once.
+ * Errors, before anything is started: those of attune_plan_create's arguments, MISMATCH (force_config), STRUCT_SIZE, ENUM and
+ * INVALID_SIZE (tune_options), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_tune_start(attune_context *context, const attune_attention_desc *desc,
+                                           const attune_kv_layout *layout, const attune_plan_options *plan_options,
+                                           const attune_tune_options *tune_options, attune_tune_job **out);
+
+/* How far the job is. Does not block. poll, wait and cancel may be called from any thread, several at once. */
+ATTUNE_API attune_status attune_tune_poll(attune_tune_job *job, attune_tune_state *out);
+
+/* Waits until the job is finished, for at most timeout_seconds (0: not at all; negative: as long as it takes), and returns what became
+ * of it. BUSY: it is still at work. OK: *plan is the new plan, which the caller destroys; out of what was tuned and what the caches
+ * held before. It is given once: MISMATCH after. plan may be NULL: the plan then stays for a later call. CANCELLED: by attune_tune_cancel
+ * or the callback; the winners so far are in the context's cache, so that attune_plan_create finds them. summary may be NULL; it is
+ * set when the job is finished. Other errors: those of attune_tune and attune_plan_create, INVALID_SIZE (timeout is NaN). */
+ATTUNE_API attune_status attune_tune_wait(attune_tune_job *job, double timeout_seconds, attune_plan **plan,
+                                          attune_tune_summary *summary);
+
+/* Asks the job to end in order: the test that runs is finished, and what was found so far is confirmed and kept. Does not block; a
+ * job that is finished, or has only its plan left to make, stays as it is. NULL is accepted. */
+ATTUNE_API void attune_tune_cancel(attune_tune_job *job);
+
+/* Cancels a job that is not finished and blocks until it is; then frees it, and the plan unless it was taken. No other call on the job
+ * may be under way. */
+ATTUNE_API void attune_tune_job_destroy(attune_tune_job **job);
 
 /* --------------------------------------------------------------------------------------------- ask and tell */
 
@@ -302,7 +357,8 @@ ATTUNE_API attune_status attune_cache_list(const attune_target_options *options,
 ATTUNE_API attune_status attune_cache_show(const attune_target_options *options, const char *key, char **text);
 
 /* Says how problem would be answered on target: the level that answers, the configuration, and why the levels before it
- * did not. Free *text with free(). */
+ * did not; then, where there is one, the portfolio of the problem's descriptor: the configurations that were measured on several
+ * shapes, for each shape the fastest with its time, and what the others lose. Free *text with free(). */
 ATTUNE_API attune_status attune_cache_explain(attune_target *target, const attune_problem *problem, char **text);
 
 #ifdef __cplusplus

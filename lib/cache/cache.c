@@ -58,7 +58,8 @@ static bool set_folders(struct cache *cache, const struct cache_paths *paths)
         if (!folders[level] || !*folders[level])
             continue;
         cache->entries[level] = join(folders[level], "entries");
-        if (!cache->entries[level])
+        cache->records[level] = join(folders[level], "records");
+        if (!cache->entries[level] || !cache->records[level])
             return false;
     }
     if (cache->entries[CACHE_USER])
@@ -90,8 +91,11 @@ void cache_close(struct cache **cache)
 {
     if (!cache || !*cache)
         return;
-    for (int level = 0; level < CACHE_LEVELS; level++)
+    for (int level = 0; level < CACHE_LEVELS; level++) {
         free((*cache)->entries[level]);
+        free((*cache)->records[level]);
+    }
+    records_free(&(*cache)->records_memory);
     free((*cache)->binaries);
     free((*cache)->memory);
     free((*cache)->logged);

@@ -5,13 +5,13 @@
  */
 #include "cache/entry.h"
 #include "cache/fields.h"
+#include "cache/record.h"
+#include "cache/sealed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DUMP_FLAGS (JSON_SORT_KEYS | JSON_INDENT(1))
 
 /* Members of a struct field. */
 #define STRING(type, name) #name, FIELD_STRING, offsetof(struct type, name), sizeof((struct type *)0)->name, 0, 0
@@ -42,6 +42,10 @@ static const struct field key_fields[] = {
     {INT32(cache_key, log2_kv, -1, 62)},
     {INT32(cache_key, log2_heads, -1, 62)},
 };
+
+/* The tables' parts: device, problem, shape. */
+#define DEVICE_FIELDS 8
+#define SHAPE_FIELDS 3
 
 static const struct field receipt_fields[] = {
     {INT32(cache_receipt, valid, 0, 1)},  {STRING(cache_receipt, device_name)}, {STRING(cache_receipt, driver)},
@@ -102,6 +106,13 @@ bool cache_key_equal(const struct cache_key *a, const struct cache_key *b)
     return true;
 }
 
+attune_status cache_key_part_to_json(const struct cache_key *key, enum cache_key_part part, json_t *object)
+{
+    size_t first = part == KEY_DEVICE ? 0 : DEVICE_FIELDS;
+    size_t end = part == KEY_DEVICE ? DEVICE_FIELDS : COUNT(key_fields) - SHAPE_FIELDS;
+    return fields_to_json(key_fields + first, end - first, "key.", key, object);
+}
+
 /* ---- configuration: {"family": NAME, parameters by name} */
 
 static attune_status check_value(const struct family_param *param, int64_t value)
@@ -112,7 +123,7 @@ static attune_status check_value(const struct family_param *param, int64_t value
     return set_error(ATTUNE_ERROR_SYNTAX, "config.%s is %" PRId64 ", which is not in the space", param->name, value);
 }
 
-static attune_status config_to_json(const struct kernel_config *config, json_t *object)
+attune_status cache_config_to_json(const struct kernel_config *config, json_t *object)
 {
     if (config->family < 0 || config->family >= family_count())
         return set_error(ATTUNE_ERROR_SYNTAX, "config.family is number %d of %d", config->family, family_count());
@@ -140,7 +151,7 @@ static attune_status param_from_json(const struct family_param *param, const jso
     return status;
 }
 
-static attune_status config_from_json(const json_t *object, struct kernel_config *out)
+attune_status cache_config_from_json(const json_t *object, struct kernel_config *out)
 {
     const char *name = json_string_value(json_object_get(object, "family"));
     if (!name)
@@ -165,16 +176,6 @@ bool cache_entry_stale(const struct cache_entry *entry)
 
 /* ---- entries */
 
-/* Over all members but the checksum. False when out of memory. */
-static bool checksum(const json_t *entry, char hex[HASH_HEX_SIZE])
-{
-    char *text = json_dumps(entry, DUMP_FLAGS);
-    if (text)
-        hash_hex(text, strlen(text), hex);
-    free(text);
-    return text != NULL;
-}
-
 static attune_status fill(const struct cache_entry *entry, json_t *root)
 {
     json_t *key = json_object(), *config = json_object(), *receipt = json_object();
@@ -187,27 +188,12 @@ static attune_status fill(const struct cache_entry *entry, json_t *root)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
     attune_status status = fields_to_json(key_fields, COUNT(key_fields), "key.", &entry->key, key);
     if (!status)
-        status = config_to_json(&entry->config, config);
+        status = cache_config_to_json(&entry->config, config);
     if (!status)
         status = fields_to_json(receipt_fields, COUNT(receipt_fields), "receipt.", &entry->receipt, receipt);
     if (!status)
         status = fields_to_json(entry_fields, COUNT(entry_fields), "", entry, root);
     return status;
-}
-
-static attune_status dump(json_t *root, char **text)
-{
-    char hex[HASH_HEX_SIZE];
-    if (checksum(root, hex) && !json_object_set_new(root, "checksum", json_string(hex)))
-        *text = json_dumps(root, DUMP_FLAGS);
-    if (!*text)
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
-    size_t size = strlen(*text);
-    if (size <= CACHE_ENTRY_MAX)
-        return ATTUNE_OK;
-    free(*text);
-    *text = NULL;
-    return set_error(ATTUNE_ERROR_INVALID_SIZE, "cache entry has %zu bytes; the limit is %d", size, CACHE_ENTRY_MAX);
 }
 
 attune_status cache_entry_format(const struct cache_entry *entry, char **text)
@@ -218,7 +204,7 @@ attune_status cache_entry_format(const struct cache_entry *entry, char **text)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
     attune_status status = fill(entry, root);
     if (!status)
-        status = dump(root, text);
+        status = sealed_format(root, CACHE_ENTRY_MAX, text);
     json_decref(root);
     return status;
 }
@@ -228,21 +214,6 @@ char *cache_entry_to_json(const struct cache_entry *entry)
     char *text;
     cache_entry_format(entry, &text);
     return text;
-}
-
-static attune_status verify_checksum(json_t *root)
-{
-    const char *stored = json_string_value(json_object_get(root, "checksum"));
-    char given[HASH_HEX_SIZE], hex[HASH_HEX_SIZE];
-    if (!stored || strlen(stored) != HASH_HEX_SIZE - 1)
-        return field_error("", "checksum", "is not a string of 32 digits");
-    copy_string(given, sizeof given, stored);
-    json_object_del(root, "checksum");
-    if (!checksum(root, hex))
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
-    if (strcmp(given, hex))
-        return set_error(ATTUNE_ERROR_SYNTAX, "checksum is %s, but the content's is %s", given, hex);
-    return ATTUNE_OK;
 }
 
 /* The configuration last: what is wrong there may be the version's doing. */
@@ -259,24 +230,10 @@ static attune_status members_from_json(const json_t *root, struct cache_entry *o
         status = fields_from_json(entry_fields, COUNT(entry_fields), "", entry_others, root, out);
     if (status)
         return status;
-    status = config_from_json(config, &out->config);
+    status = cache_config_from_json(config, &out->config);
     if (status && (out->config.family < 0 || cache_entry_stale(out)))
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "of another version: %s", attune_last_error());
     return status;
-}
-
-static attune_status root_from_json(json_t *root, struct cache_entry *out)
-{
-    const json_t *schema = json_object_get(root, "schema");
-    if (!json_is_integer(schema))
-        return field_error("", "schema", "is not an integer");
-    attune_status status = verify_checksum(root);
-    if (status)
-        return status;
-    if (json_integer_value(schema) != CACHE_SCHEMA)
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "schema is %" JSON_INTEGER_FORMAT "; this version reads %d",
-                         json_integer_value(schema), CACHE_SCHEMA);
-    return members_from_json(root, out);
 }
 
 /* The text must be the one that is written for the entry: nothing in it is without a meaning that was checked. */
@@ -291,40 +248,19 @@ static attune_status check_canonical(const struct cache_entry *entry, const char
     return same ? ATTUNE_OK : set_error(ATTUNE_ERROR_SYNTAX, "not in the form in which entries are written");
 }
 
-/* Texts may quote the file, and end on terminals. */
-static attune_status quote_safely(attune_status status)
-{
-    struct strbuf text = {0};
-    strbuf_printf(&text, "%s", attune_last_error());
-    for (size_t i = 0; i < text.length; i++)
-        if ((unsigned char)text.text[i] < 0x20 || (unsigned char)text.text[i] > 0x7e)
-            text.text[i] = '?';
-    if (text.text)
-        set_error(status, "%s", text.text);
-    strbuf_free(&text);
-    return status;
-}
-
 attune_status cache_entry_from_json(const char *text, size_t size, struct cache_entry *out)
 {
-    if (size > CACHE_ENTRY_MAX)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "cache entry has %zu bytes; the limit is %d", size,
-                         CACHE_ENTRY_MAX);
-    json_error_t error;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    json_t *root;
     struct cache_entry entry = {0};
-    attune_status status;
-    if (json_is_object(root))
-        status = root_from_json(root, &entry);
-    else if (root)
-        status = set_error(ATTUNE_ERROR_SYNTAX, "not an object");
-    else
-        status = set_error(ATTUNE_ERROR_SYNTAX, "line %d: %s", error.line, error.text);
+    attune_status status = sealed_parse(text, size, CACHE_ENTRY_MAX, CACHE_SCHEMA, &root);
+    if (status)
+        return status;
+    status = members_from_json(root, &entry);
     json_decref(root);
     if (!status)
         status = check_canonical(&entry, text, size);
     if (status)
-        return quote_safely(status);
+        return sealed_quote_safely(status);
     entry.stale = cache_entry_stale(&entry);
     *out = entry;
     return ATTUNE_OK;

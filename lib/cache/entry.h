@@ -9,12 +9,14 @@
 
 struct cache {
     char *entries[CACHE_LEVELS]; /* folders; NULL for memory and for levels that are not there */
+    char *records[CACHE_LEVELS]; /* folders; likewise */
     char *binaries;              /* folder of the user's level, or NULL */
     struct logger logger;
     pthread_mutex_t mutex; /* of what follows */
     struct cache_entry *memory;
     size_t memory_count, memory_capacity;
     size_t memory_next;            /* overwritten next, once there are as many as there may be */
+    struct record *records_memory; /* lib/cache/record.c */
     char (*logged)[HASH_HEX_SIZE]; /* hashes of texts */
     size_t logged_count;
 };
@@ -24,6 +26,9 @@ bool cache_key_equal(const struct cache_key *a, const struct cache_key *b);
 bool cache_entry_stale(const struct cache_entry *entry);
 /* cache_entry_to_json with its status. SYNTAX: a member out of range; INVALID_SIZE: too long; OUT_OF_MEMORY. */
 attune_status cache_entry_format(const struct cache_entry *entry, char **text);
+
+/* lib/cache/record.c */
+void records_free(struct record **records);
 
 /* lib/cache/memory.c */
 bool memory_find(struct cache *cache, const struct cache_key *key, struct cache_entry *out);

@@ -13,8 +13,8 @@
 
 /* Host tensors of one batch, as stored (already rounded to their types, here widened to float). All strides in elements; the
  * dim's stride is 1. Keys of sequence b have positions 0 .. kv_len[b]-1: the first kv_len - new_len are gathered from
- * the cache through kv_indices[kv_indptr[b] + j], the rest are rows new_start(b) + ... of k and v, where new_start is the sum
- * of new_len before b. PREFILL: new_len = kv_len. EXTEND: new_len = q_len. DECODE: new_len = 0, or kv_len where
+ * the cache, position j from page kv_indices[kv_indptr[b] + j / page_size] at token j % page_size; the rest are rows
+ * new_start(b) + ... of k and v, where new_start is the sum of new_len before b. PREFILL: new_len = kv_len. EXTEND: new_len = q_len. DECODE: new_len = 0, or kv_len where
  * kv_indptr is NULL: all keys are contiguous then.
  * Query rows of sequence b start at the sum of q_len before b. */
 struct oracle_input {
@@ -26,7 +26,9 @@ struct oracle_input {
     const float *k, *v;
     int64_t k_stride_token, k_stride_head, v_stride_token, v_stride_head;
     const float *k_cache, *v_cache;
-    int64_t k_cache_stride_token, k_cache_stride_head, v_cache_stride_token, v_cache_stride_head;
+    int32_t page_size; /* tokens a page of the cache; 1: pages are slots, whose stride is the page's */
+    int64_t k_cache_stride_page, k_cache_stride_token, k_cache_stride_head;
+    int64_t v_cache_stride_page, v_cache_stride_token, v_cache_stride_head;
     const int32_t *kv_indptr, *kv_indices;
 };
 

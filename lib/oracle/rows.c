@@ -11,7 +11,7 @@ struct sequence {
     int64_t q_start, q_len, kv_len;
     int64_t prefix;    /* keys before it are cached */
     int64_t new_start; /* its first row in the contiguous k and v */
-    const int32_t *slots;
+    const int32_t *pages;
 };
 
 /* The gathered keys and values of one sequence and KV head; as in struct oracle_row. */
@@ -84,9 +84,11 @@ static void gather(const struct oracle_input *input, const struct sequence *sequ
     for (int64_t j = first; j < end; j++) {
         const float *key;
         if (j < sequence->prefix) {
-            int64_t slot = sequence->slots[j];
-            key = input->k_cache + slot * input->k_cache_stride_token + kv_head * input->k_cache_stride_head;
-            out->values[j] = input->v_cache + slot * input->v_cache_stride_token + kv_head * input->v_cache_stride_head;
+            int64_t page = sequence->pages[j / input->page_size], token = j % input->page_size;
+            key = input->k_cache + page * input->k_cache_stride_page + token * input->k_cache_stride_token +
+                  kv_head * input->k_cache_stride_head;
+            out->values[j] = input->v_cache + page * input->v_cache_stride_page + token * input->v_cache_stride_token +
+                             kv_head * input->v_cache_stride_head;
         } else {
             int64_t token = sequence->new_start + j - sequence->prefix;
             key = input->k + token * input->k_stride_token + kv_head * input->k_stride_head;
@@ -136,7 +138,7 @@ attune_status oracle_for_each_row(const struct oracle_input *input, oracle_row_f
         sequence.q_len = input->q_len[b];
         sequence.kv_len = input->kv_len[b];
         sequence.prefix = sequence.kv_len - new_len;
-        sequence.slots = sequence.prefix > 0 ? input->kv_indices + input->kv_indptr[b] : NULL;
+        sequence.pages = sequence.prefix > 0 ? input->kv_indices + input->kv_indptr[b] : NULL;
         if (sequence.q_len > 0)
             rows_of_sequence(input, &sequence, &gathered, function, priv);
         sequence.q_start += sequence.q_len;

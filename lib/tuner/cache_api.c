@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "answer.h"
 #include "desc.h"
+#include "portfolio.h"
 
 struct kernel_facts target_facts(const struct attune_target *target, const attune_problem *problem)
 {
@@ -133,6 +136,49 @@ attune_status attune_cache_show(const attune_target_options *options, const char
     return *text ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for an entry's text");
 }
 
+static void explain_range(struct strbuf *out, const char *name, const int64_t range[2])
+{
+    strbuf_printf(out, "%s %" PRId64, name, range[0]);
+    if (range[1] > range[0])
+        strbuf_printf(out, "-%" PRId64, range[1]);
+}
+
+/* What is known of each configuration on the shape. */
+static void explain_row(const struct portfolio *portfolio, const struct portfolio_row *row, bool own,
+                        struct strbuf *out)
+{
+    struct shape_ranges ranges = shape_bucket_ranges(row->bucket);
+    int32_t best = portfolio_best(portfolio, row);
+    strbuf_printf(out, "\n%s ", own ? " *" : "  ");
+    explain_range(out, "q_len", ranges.q_len);
+    explain_range(out, ", kv_len", ranges.kv_len);
+    explain_range(out, ", sequences x KV heads", ranges.heads);
+    if (best < 0)
+        return;
+    strbuf_printf(out, ": [%d] %.4g ms", best, row->time_ms[best]);
+    for (int32_t i = 0; i < portfolio->num_configs; i++)
+        if (i != best && row->time_ms[i] > 0)
+            strbuf_printf(out, ", [%d] +%.1f%%", i, 100 * portfolio_regret(portfolio, row, i));
+}
+
+/* The portfolio of the descriptor, from which plans choose: * is the problem's own shape. */
+static void explain_portfolio(struct cache *cache, const struct cache_key *key, struct strbuf *out)
+{
+    struct portfolio portfolio;
+    const struct shape_bucket bucket = {key->q_class, key->log2_kv, key->log2_heads};
+    if (!portfolio_find(cache, key, &portfolio))
+        return;
+    strbuf_printf(out, "\nportfolio of the descriptor: %d configurations on %d shapes (* this one)",
+                  portfolio.num_configs, portfolio.num_rows);
+    for (int32_t i = 0; i < portfolio.num_configs; i++) {
+        char text[ATTUNE_CONFIG_TEXT_MAX];
+        kernel_config_format(&portfolio.configs[i], text, sizeof text);
+        strbuf_printf(out, "\n  [%d] %s", i, text);
+    }
+    for (int32_t i = 0; i < portfolio.num_rows; i++)
+        explain_row(&portfolio, &portfolio.rows[i], shape_bucket_equal(portfolio.rows[i].bucket, bucket), out);
+}
+
 attune_status attune_cache_explain(attune_target *target, const attune_problem *problem, char **text)
 {
     if (!target || !problem || !text)
@@ -150,6 +196,7 @@ attune_status attune_cache_explain(attune_target *target, const attune_problem *
     kernel_config_format(&answer.config, config, sizeof config);
     struct strbuf out = {0};
     strbuf_printf(&out, "%s: %s\n%s\nkey %s", answer.source, config, answer.why, hash);
+    explain_portfolio(target->cache, &key, &out);
     *text = strbuf_take(&out);
     return *text ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for an explanation");
 }

@@ -141,7 +141,7 @@ static attune_status duel(struct tuning *tuning, struct tuned_workload *workload
                                       &tuning->rng, &finals->rounds);
     if (status != ATTUNE_OK)
         return status;
-    record_rounds(tuning, workload, finals->finalists, &finals->rounds);
+    record_rounds(tuning, "confirmation", workload, finals->finalists, &finals->rounds);
     set_quarantine(workload, finals);
     return finals->rounds.status;
 }
@@ -230,9 +230,13 @@ static attune_status publish(struct tuning *tuning, struct tuned_workload *workl
 {
     attune_status status = ATTUNE_OK;
     fill_result(tuning, workload, finals, winner);
+    workload->winner = finals->finalists[winner].config;
+    workload->has_winner = true;
     /* Without an incumbent the default is written too: the next call need not search again. */
-    if (promoted || !workload->has_incumbent)
+    if (promoted || !workload->has_incumbent) {
         status = store(tuning, workload, finals, winner);
+        cross_put_winner(tuning, workload);
+    }
     workload->result->promoted = promoted;
     record_promotion(tuning, workload, finals, winner, over_base, promoted);
     return status;
@@ -276,7 +280,7 @@ attune_status confirm_workload(struct tuning *tuning, struct tuned_workload *wor
                             &tuning->rng, &finals->rounds);
     }
     if (status == ATTUNE_OK) {
-        record_rounds(tuning, workload, finals->finalists, &finals->rounds);
+        record_rounds(tuning, "confirmation", workload, finals->finalists, &finals->rounds);
         set_quarantine(workload, finals);
         status = finals->rounds.status;
     }

@@ -1,74 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probe.h"
 
+#include "select.h"
+#include "trial.h"
+
 #include <stdio.h>
 #include <string.h>
 
-/* A trial lasts so long, that the request's own time does not matter. */
-#define TRIAL_MS 10.0
-#define FIRST_ITERATIONS 20000
-#define MAX_ITERATIONS 100000000
 #define NUM_WIDTHS 5
 
 static const int widths[NUM_WIDTHS] = {1, 2, 4, 8, 16};
 
-struct trial {
-    const char *name;
-    int vec, iterations, launches;
-};
-
-/* Work per second of one trial, or 0 with the session's reason. */
-static double run_trial(struct attune_target *target, const struct trial *trial, double *elapsed_ms, json_t **out)
-{
-    json_t *reply;
-    json_t *request = json_pack("{s:s,s:s,s:i,s:i,s:i}", "op", "probe", "trial", trial->name, "vec", trial->vec,
-                                "iterations", trial->iterations, "launches", trial->launches);
-    *elapsed_ms = 0;
-    if (out)
-        *out = NULL;
-    if (target_ensure(target) != ATTUNE_OK) {
-        json_decref(request);
-        copy_string(target->session.reason, sizeof target->session.reason, attune_last_error());
-        return 0;
-    }
-    if (session_request(&target->session, request, target->session.deadlines.build, &reply) != ATTUNE_OUTCOME_OK)
-        return 0;
-    *elapsed_ms = (double)target->session.elapsed_ns * 1e-6;
-    double work = json_number_value(json_object_get(reply, "work"));
-    if (out)
-        *out = reply;
-    else
-        json_decref(reply);
-    return *elapsed_ms > 0 ? work / (*elapsed_ms * 1e-3) : 0;
-}
-
-/* Rate in GFLOP/s: builds, sizes the trial, takes the best of `repeats`. */
 static double fma_rate(struct attune_target *target, int vec, int repeats)
 {
-    struct trial trial = {"fma", vec, FIRST_ITERATIONS, 1};
-    double elapsed_ms, best = 0;
-    run_trial(target, &trial, &elapsed_ms, NULL); /* compiles */
-    double rate = run_trial(target, &trial, &elapsed_ms, NULL);
-    if (rate <= 0)
-        return 0;
-    double wanted = trial.iterations * TRIAL_MS / elapsed_ms;
-    trial.iterations = wanted > MAX_ITERATIONS ? MAX_ITERATIONS : wanted < 1 ? 1 : (int)wanted;
-    for (int i = 0; i < repeats; i++) {
-        rate = run_trial(target, &trial, &elapsed_ms, NULL);
-        best = rate > best ? rate : best;
-    }
-    return best * 1e-9;
+    struct trial trial = {.op = "probe", .name = "fma", .vec = vec, .launches = 1};
+    return trial_rate(target, &trial, repeats) * 1e-9;
 }
 
 /* Wide loads everywhere: bandwidth does not depend on more than that. */
 static double read_rate(struct attune_target *target, int repeats)
 {
     bool host = target->choice.device.type & CL_DEVICE_TYPE_CPU;
-    struct trial trial = {"read", host ? 16 : 4, 0, 1};
+    struct trial trial = {.op = "probe", .name = "read", .vec = host ? 16 : 4, .launches = 1};
     double elapsed_ms, best = 0;
-    run_trial(target, &trial, &elapsed_ms, NULL);
+    trial_run(target, &trial, &elapsed_ms, NULL);
     for (int i = 0; i < repeats; i++) {
-        double rate = run_trial(target, &trial, &elapsed_ms, NULL);
+        double rate = trial_run(target, &trial, &elapsed_ms, NULL);
         best = rate > best ? rate : best;
     }
     return best * 1e-9;
@@ -110,17 +67,26 @@ static void note_failure(attune_probe_result *out, struct attune_target *target,
 
 static void probe_launch(struct attune_target *target, attune_probe_result *out)
 {
-    struct trial trial = {"empty", 1, 0, 1};
+    struct trial trial = {.op = "probe", .name = "empty", .vec = 1, .launches = 1};
     double elapsed_ms;
     json_t *reply = NULL;
-    run_trial(target, &trial, &elapsed_ms, NULL);
+    trial_run(target, &trial, &elapsed_ms, NULL);
     trial.launches = 200;
-    run_trial(target, &trial, &elapsed_ms, &reply);
+    trial_run(target, &trial, &elapsed_ms, &reply);
     out->launch_us = elapsed_ms * 1e3 / trial.launches;
     out->enqueue_us = (double)json_integer_value(json_object_get(reply, "enqueue_ns")) * 1e-3 / trial.launches;
     if (!reply)
         note_failure(out, target, "launch");
     json_decref(reply);
+}
+
+/* For contexts and tuners that come after. */
+static void keep(struct attune_target *target, const struct probe_facts *facts)
+{
+    struct cache_key key = {0};
+    select_device_key(&target->choice, &key);
+    if (cache_probe_store(target->cache, &key, facts) != ATTUNE_OK)
+        log_message(&target->logger, ATTUNE_LOG_WARNING, "what the probe showed is not kept: %s", attune_last_error());
 }
 
 attune_status attune_probe(attune_target *target, attune_probe_result *out)
@@ -147,13 +113,18 @@ attune_status attune_probe(attune_target *target, attune_probe_result *out)
     if (out->read_gbps <= 0)
         note_failure(out, target, "read");
     probe_launch(target, out);
-    struct trial timer = {"timer", 1, 0, 0};
+    struct trial timer = {.op = "probe", .name = "timer", .vec = 1};
     double elapsed_ms;
     json_t *reply;
-    run_trial(target, &timer, &elapsed_ms, &reply);
+    trial_run(target, &timer, &elapsed_ms, &reply);
     out->timer_ns = (double)json_integer_value(json_object_get(reply, "timer_ns"));
     if (!reply)
         note_failure(out, target, "timer");
     json_decref(reply);
-    return ATTUNE_OK;
+    struct probe_facts facts = {0};
+    probe_instructions(target, &facts);
+    out->features = (uint32_t)facts.features;
+    if (out->fma_peak_gflops > 0 && (status = target_apply_probe(target, &facts)) == ATTUNE_OK)
+        keep(target, &facts);
+    return status;
 }

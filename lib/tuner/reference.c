@@ -35,7 +35,7 @@ static attune_status make_edge_problem(const attune_problem *problem, attune_pro
     int32_t kv_len[EDGE_BATCH];
     for (int i = 0; i < EDGE_BATCH; i++)
         kv_len[i] = edge_prefix[i] + q_len[i];
-    return problem_create(&desc, problem->page_size, EDGE_BATCH, q_len, kv_len, out);
+    return problem_create_like(problem, &desc, EDGE_BATCH, q_len, kv_len, out);
 }
 
 static void set_init(struct input_set *set, const attune_problem *problem, int id)
@@ -185,7 +185,7 @@ attune_outcome input_set_load(struct session *session, struct input_set *set)
         json_pack("{s:s,s:i,s:s,s:I,s:i,s:f,s:i,s:i,s:i}", "op", "load", "input", set->id, "problem",
                   attune_problem_text(set->problem), "seed", (json_int_t)set->options.seed, "pattern",
                   (int)set->options.pattern, "magnitude", (double)set->options.magnitude, "slack",
-                  (int)set->options.slack_slots, "pad", (int)set->options.pad, "offset", (int)set->options.offset);
+                  (int)set->options.slack_pages, "pad", (int)set->options.pad, "offset", (int)set->options.offset);
     json_t *reply;
     attune_outcome outcome = session_request(session, request, session->deadlines.load, &reply);
     if (outcome != ATTUNE_OUTCOME_OK)

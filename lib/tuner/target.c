@@ -95,6 +95,27 @@ attune_status attune_target_info(const attune_target *target, attune_device_info
     return ATTUNE_OK;
 }
 
+/* A worker's own caches know of no probe. */
+static attune_status send_limits(struct attune_target *target)
+{
+    const struct device_limits *limits = &target->choice.limits;
+    json_t *request =
+        json_pack("{s:s,s:I,s:i,s:I}", "op", "limits", "features", (json_int_t)limits->features, "half_load",
+                  (int)limits->half_load, "max_work_group_size", (json_int_t)limits->max_work_group_size);
+    if (session_request(&target->session, request, target->session.deadlines.open, NULL) == ATTUNE_OUTCOME_OK)
+        return ATTUNE_OK;
+    return set_error(ATTUNE_ERROR_WORKER, "%s", target->session.reason);
+}
+
+attune_status target_apply_probe(struct attune_target *target, const struct probe_facts *facts)
+{
+    target->choice.limits = target->reported;
+    select_apply_probe(facts, &target->choice.limits);
+    backend_device_info(&target->choice, &target->info);
+    target->probed = true;
+    return target->session.alive ? send_limits(target) : ATTUNE_OK;
+}
+
 attune_status target_ensure(struct attune_target *target)
 {
     json_t *opened;
@@ -113,23 +134,25 @@ attune_status target_ensure(struct attune_target *target)
         select_device_key(&target->choice, &before);
         select_device_key(&choice, &now);
         if (!memcmp(&before, &now, sizeof now))
-            return ATTUNE_OK;
+            return send_limits(target);
         session_stop(&target->session);
         return set_error(ATTUNE_ERROR_NO_DEVICE, "device \"%s\" is not there any more; \"%s\" answers in its place",
                          target->choice.device.name, choice.device.name);
     }
     target->choice = choice;
+    target->reported = choice.limits;
+    target->probed = select_probe(target->cache, &target->choice);
     backend_device_info(&choice, &target->info);
     /* Later workers must reach the same device. */
     copy_string(target->session.backend, sizeof target->session.backend, target->info.backend);
     copy_string(target->session.device, sizeof target->session.device, target->info.selector);
-    return ATTUNE_OK;
+    return send_limits(target);
 }
 
 attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size)
 {
     id[0] = '\0';
-    if (attune_problem_desc(problem)->operation == ATTUNE_PREFILL)
+    if (attune_problem_desc(problem)->operation == ATTUNE_PREFILL || !problem->page_size)
         return ATTUNE_OK;
     attune_status status = target_ensure(target);
     if (status != ATTUNE_OK)

@@ -4,11 +4,14 @@
 
 #include "backend/backend.h"
 #include "cache/cache.h"
+#include "cache/probes.h"
 #include "session.h"
 
 struct attune_target {
     struct session session;
-    struct backend_choice choice; /* as the worker described it: no OpenCL handles */
+    struct backend_choice choice;  /* as the worker described it: no OpenCL handles; limits as a probe showed them */
+    struct device_limits reported; /* choice.limits without a probe */
+    bool probed;                   /* a probe's file, or a probe of this target, is in choice.limits */
     attune_device_info info;
     struct cache *cache;
     char cache_dir[1024]; /* user's; "" = none */
@@ -27,11 +30,15 @@ attune_status target_read_device(const json_t *reply, struct backend_choice *cho
 /* As session_ensure; NO_DEVICE when the device is not the one that the target was made for. */
 attune_status target_ensure(struct attune_target *target);
 
+/* Makes what a probe showed the target's, and its worker's. Errors: WORKER. */
+attune_status target_apply_probe(struct attune_target *target, const struct probe_facts *facts);
+
 /* Id of the KV layout that problem's plans take; "" without a cache. */
 attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size);
 
 /* attune_tune with another cache than the target's own: a context's, which may have no disk. */
 attune_status target_tune_into(attune_target *target, struct cache *cache, const attune_problem *const *problems,
-                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results);
+                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results,
+                               attune_tune_summary *summary);
 
 #endif

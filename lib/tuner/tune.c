@@ -13,34 +13,6 @@
 #define UNLIMITED_TESTS (1 << 20)
 /* Times in a row that the device may refuse to open. */
 #define MAX_DEVICE_FAILURES 3
-/* Share of a time budget that confirmation may claim. */
-#define FINALS_SHARE 0.5
-#define FINALS_TESTS 7.0   /* a confirmation verifies so many configurations again ... */
-#define FINALS_SECONDS 4.0 /* ... and samples them for so long */
-
-double tuning_seconds(const struct tuning *tuning)
-{
-    return (double)(clock_now_ns() - tuning->start_ns) * 1e-9;
-}
-
-static double finals_seconds(const struct tuning *tuning)
-{
-    double each = tuning->tests ? tuning->test_seconds / tuning->tests : 0;
-    return (tuning->num_active - tuning->confirmed) * (FINALS_TESTS * each + FINALS_SECONDS);
-}
-
-static double eta_seconds(const struct tuning *tuning)
-{
-    const attune_tune_options *o = tuning->options;
-    double spent = tuning_seconds(tuning), eta = 0;
-    if (o->budget_tests && tuning->tests)
-        eta = finals_seconds(tuning) + (strcmp(tuning->phase, "search")
-                                            ? 0
-                                            : tuning->test_seconds / tuning->tests * (o->budget_tests - tuning->tests));
-    if (o->budget_seconds > 0 && (eta == 0 || spent + eta > o->budget_seconds))
-        eta = o->budget_seconds - spent;
-    return eta > 0 ? eta : 0;
-}
 
 void tuning_progress(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                      double time_ms)
@@ -66,18 +38,8 @@ void tuning_progress(struct tuning *tuning, const struct tuned_workload *workloa
 
 /* ---- before */
 
-static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems,
-                                     size_t num_problems, const attune_tune_options *options,
-                                     const attune_tune_result *results)
+attune_status tune_check_options(const attune_tune_options *options)
 {
-    if (!target || !problems || !results)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
-                         !target     ? "target"
-                         : !problems ? "problems"
-                                     : "results");
-    if (num_problems < 1 || num_problems > SEARCH_MAX_WORKLOADS)
-        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_problems is %zu; it must be 1 to %d", num_problems,
-                         SEARCH_MAX_WORKLOADS);
     attune_status status = struct_check(options, sizeof *options, "options");
     if (status != ATTUNE_OK)
         return status;
@@ -90,6 +52,24 @@ static attune_status check_arguments(const attune_target *target, const attune_p
     if (options->strategy && !search_strategy_find(options->strategy))
         return set_error(ATTUNE_ERROR_ENUM, "options.strategy is \"%s\"; attune_search_strategy lists those there are",
                          options->strategy);
+    return ATTUNE_OK;
+}
+
+static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems,
+                                     size_t num_problems, const attune_tune_options *options,
+                                     const attune_tune_result *results)
+{
+    if (!target || !problems || !results)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
+                         !target     ? "target"
+                         : !problems ? "problems"
+                                     : "results");
+    if (num_problems < 1 || num_problems > SEARCH_MAX_WORKLOADS)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_problems is %zu; it must be 1 to %d", num_problems,
+                         SEARCH_MAX_WORKLOADS);
+    attune_status status = tune_check_options(options);
+    if (status != ATTUNE_OK)
+        return status;
     for (size_t i = 0; i < num_problems; i++) {
         if (!problems[i])
             return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "problems[%zu] is NULL", i);
@@ -106,9 +86,12 @@ static void fill_hit(struct tuned_workload *workload, const char *cache_dir)
     char hash[HASH_HEX_SIZE];
     cache_key_hash(&entry->key, hash);
     if (workload->answer.level <= CACHE_USER && cache_dir[0] &&
-        snprintf(r->entry_path, sizeof r->entry_path, "%s/entries/%s.json", cache_dir, hash) >= (int)sizeof r->entry_path)
+        snprintf(r->entry_path, sizeof r->entry_path, "%s/entries/%s.json", cache_dir, hash) >=
+            (int)sizeof r->entry_path)
         r->entry_path[0] = '\0'; /* a cut path would be another file */
     workload->hit = true;
+    workload->winner = workload->answer.config;
+    workload->has_winner = true;
     r->hit = 1;
     r->time_ms = entry->time_ms;
     r->default_ms = entry->default_ms;
@@ -205,17 +188,6 @@ static attune_status make_search(struct tuning *tuning)
 
 /* ---- the search */
 
-static bool budget_spent(const struct tuning *tuning)
-{
-    const attune_tune_options *o = tuning->options;
-    if (o->budget_tests && tuning->tests >= o->budget_tests)
-        return true;
-    if (o->budget_seconds <= 0)
-        return false;
-    double reserve = finals_seconds(tuning), share = FINALS_SHARE * o->budget_seconds;
-    return tuning_seconds(tuning) + (reserve < share ? reserve : share) >= o->budget_seconds;
-}
-
 /* True in *exhausted when every feasible pair was measured. */
 static attune_status run_search(struct tuning *tuning, bool *exhausted)
 {
@@ -248,19 +220,13 @@ static attune_status run_search(struct tuning *tuning, bool *exhausted)
 
 static attune_status confirm_all(struct tuning *tuning)
 {
-    const attune_tune_options *o = tuning->options;
     attune_status result = ATTUNE_OK;
     tuning->phase = "confirm";
     for (int32_t i = 0; i < tuning->num_active; i++) {
         struct tuned_workload *workload = &tuning->workloads[tuning->active[i]];
-        if (workload->best_ms == 0)
-            continue; /* nothing of it was measured */
-        double seconds = 0;
-        if (o->budget_seconds > 0) {
-            seconds = (o->budget_seconds - tuning_seconds(tuning)) / (tuning->num_active - i);
-            seconds = seconds > 0.1 ? seconds : 0.1;
-        }
-        attune_status status = confirm_workload(tuning, workload, seconds);
+        attune_status status = ATTUNE_OK;
+        if (workload->best_ms > 0) /* else nothing of it was measured */
+            status = confirm_workload(tuning, workload, confirm_seconds(tuning));
         tuning->confirmed = i + 1;
         record_checkpoint(tuning);
         if (status == ATTUNE_OK)
@@ -270,6 +236,20 @@ static attune_status confirm_all(struct tuning *tuning)
             break;
     }
     return result;
+}
+
+/* When all winners are known. What cannot be measured any more is not known; nothing else is lost. */
+static void cross_all(struct tuning *tuning)
+{
+    attune_status status = ATTUNE_OK;
+    for (int32_t i = 0; i < tuning->num_active && status == ATTUNE_OK && !tuning->interrupted; i++) {
+        struct tuned_workload *workload = &tuning->workloads[tuning->active[i]];
+        if (workload->has_winner)
+            status = cross_workload(tuning, workload, cross_seconds(tuning));
+        tuning->crossed = i + 1;
+    }
+    if (status != ATTUNE_OK)
+        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "cross times are not known: %s", attune_last_error());
 }
 
 static attune_tune_end end_of(const struct tuning *tuning, bool exhausted)
@@ -288,23 +268,27 @@ static attune_tune_end end_of(const struct tuning *tuning, bool exhausted)
 static attune_status tune_active(struct tuning *tuning, attune_tune_summary *summary)
 {
     attune_status status = tuning_journal_open(tuning);
-    for (int32_t i = 0; status == ATTUNE_OK && i < tuning->num_active; i++) {
+    tuning->phase = "start";
+    tuning_progress(tuning, NULL, NULL, 0);
+    /* The oracle takes its time with long ones: it may be stopped between two. */
+    for (int32_t i = 0; status == ATTUNE_OK && !tuning->interrupted && i < tuning->num_active; i++) {
         struct tuned_workload *w = &tuning->workloads[tuning->active[i]];
         status = reference_create(w->problem, i, tuning->options->seed, &w->reference);
+        tuning_progress(tuning, w, NULL, 0);
     }
     if (status == ATTUNE_OK)
         status = make_search(tuning);
     if (status != ATTUNE_OK)
         return status;
     record_header(tuning);
-    tuning->phase = "start";
-    tuning_progress(tuning, NULL, NULL, 0);
     tuning->phase = "search";
     bool exhausted;
     status = run_search(tuning, &exhausted);
     attune_status confirmed = status == ATTUNE_ERROR_OUT_OF_MEMORY ? status : confirm_all(tuning);
     if (status == ATTUNE_OK)
         status = confirmed;
+    if (status == ATTUNE_OK)
+        cross_all(tuning);
     summary->end = end_of(tuning, exhausted);
     record(tuning, "end",
            json_pack("{s:i,s:i,s:i,s:f}", "end", (int)summary->end, "status", (int)status, "tests", (int)tuning->tests,
@@ -320,9 +304,24 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     return status;
 }
 
+/* Features decide what the space holds, so they come first. A device that a probe cannot measure is tuned without. */
+static attune_status probe_first(struct tuning *tuning)
+{
+    if (tuning->target->probed)
+        return ATTUNE_OK;
+    tuning->phase = "probe";
+    tuning_progress(tuning, NULL, NULL, 0);
+    attune_probe_result *probe = malloc(sizeof *probe);
+    if (!probe)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a probe");
+    attune_status status = attune_probe(tuning->target, probe);
+    free(probe);
+    return status;
+}
+
 static attune_status tune(struct tuning *tuning, attune_tune_summary *summary)
 {
-    attune_status status = ATTUNE_OK;
+    attune_status status = probe_first(tuning);
     for (int32_t i = 0; status == ATTUNE_OK && i < tuning->num_workloads; i++)
         status = look_up(tuning, &tuning->workloads[i]);
     if (status != ATTUNE_OK)
@@ -381,11 +380,12 @@ attune_status attune_tune(attune_target *target, const attune_problem *const *pr
 }
 
 attune_status target_tune_into(attune_target *target, struct cache *cache, const attune_problem *const *problems,
-                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results)
+                               size_t num_problems, const attune_tune_options *options, attune_tune_result *results,
+                               attune_tune_summary *summary)
 {
     struct cache *own = target->cache;
     target->cache = cache;
-    attune_status status = attune_tune(target, problems, num_problems, options, results, NULL);
+    attune_status status = attune_tune(target, problems, num_problems, options, results, summary);
     target->cache = own;
     return status;
 }

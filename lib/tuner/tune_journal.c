@@ -116,8 +116,8 @@ void record_checkpoint(struct tuning *tuning)
         tuning->journal_status = journal_flush(tuning->journal);
 }
 
-void record_rounds(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidates,
-                   const struct rounds *rounds)
+void record_rounds(struct tuning *tuning, const char *type, const struct tuned_workload *workload,
+                   const struct candidate *candidates, const struct rounds *rounds)
 {
     json_t *configs = json_array(), *outcomes = json_array(), *times = json_array();
     for (int32_t i = 0; i < rounds->num_candidates; i++) {
@@ -127,7 +127,7 @@ void record_rounds(struct tuning *tuning, const struct tuned_workload *workload,
     for (int32_t r = 0; r < rounds->count; r++)
         json_array_append_new(
             times, numbers(rounds->times + (size_t)r * (size_t)rounds->num_candidates, rounds->num_candidates));
-    record(tuning, "confirmation",
+    record(tuning, type,
            json_pack("{s:s,s:o,s:o,s:o,s:f,s:f}", "problem", attune_problem_text(workload->problem), "configs", configs,
                      "outcomes", outcomes, "rounds_ms", times, "fma_gflops", rounds->fma_gflops, "read_gbps",
                      rounds->read_gbps));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * State of one attune_tune, shared by its parts: tune.c (the search), test_one.c (one test), finals.c (confirmation and
- * promotion), tune_journal.c (the record). */
+ * State of one attune_tune, shared by its parts: tune.c (the search), budget.c (what is left), test_one.c (one test), finals.c
+ * (confirmation and promotion), cross.c (winners on other shapes), tune_journal.c (the record). */
 #ifndef ATTUNE_TUNER_TUNING_H
 #define ATTUNE_TUNER_TUNING_H
 
@@ -20,6 +20,8 @@ struct tuned_workload {
     bool hit;                     /* nothing to do */
     int32_t search_index;         /* of the search's workloads; -1 for hits */
     double best_ms, default_ms;   /* so far; 0 = none */
+    struct kernel_config winner;  /* what the cache answers from now on */
+    bool has_winner;              /* that was confirmed, now or earlier */
     attune_tune_result *result;
 };
 
@@ -39,11 +41,23 @@ struct tuning {
     int32_t tests, outcomes[10];
     double test_seconds; /* all tests together */
     int32_t confirmed;   /* workloads whose confirmation is over */
+    int32_t crossed;     /* ... and whose cross times are */
     bool interrupted;
     const char *phase;
 };
 
+attune_status tune_check_options(const attune_tune_options *options);
+
+/* ---- budget.c */
 double tuning_seconds(const struct tuning *tuning);
+/* Of the rest of the tuning, estimated; 0 = unknown. */
+double eta_seconds(const struct tuning *tuning);
+/* Whether the search has to end. */
+bool budget_spent(const struct tuning *tuning);
+/* For the next confirmation, the next cross times; 0 = no limit. */
+double confirm_seconds(const struct tuning *tuning);
+double cross_seconds(const struct tuning *tuning);
+
 /* Calls the callback, if any, and notes what it answers. */
 void tuning_progress(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                      double time_ms);
@@ -56,6 +70,11 @@ attune_status test_proposal(struct tuning *tuning, struct tuned_workload *worklo
  * writes the cache. IO: the entry could not be written; another error: the device is lost. */
 attune_status confirm_workload(struct tuning *tuning, struct tuned_workload *workload, double seconds);
 
+/* cross.c: files the winner as all that is known of its shape; then measures it beside the winners of other shapes. An error is the
+ * device's. */
+void cross_put_winner(struct tuning *tuning, const struct tuned_workload *workload);
+attune_status cross_workload(struct tuning *tuning, struct tuned_workload *workload, double seconds);
+
 /* ---- tune_journal.c: each is one record, and does nothing without a journal */
 attune_status tuning_journal_open(struct tuning *tuning);
 void record(struct tuning *tuning, const char *type, json_t *fields);
@@ -65,7 +84,7 @@ void record_proposal(struct tuning *tuning, const struct tuned_workload *workloa
 void record_outcome(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                     const double *samples, int32_t num_samples, double time_ms);
 void record_checkpoint(struct tuning *tuning);
-void record_rounds(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidates,
-                   const struct rounds *rounds);
+void record_rounds(struct tuning *tuning, const char *type, const struct tuned_workload *workload,
+                   const struct candidate *candidates, const struct rounds *rounds);
 
 #endif

@@ -34,6 +34,8 @@ static uint16_t to_half(float value)
         return sign | 0x7e00;
     if (magnitude >= 65520.0f)
         return sign | 0x7c00;
+    if (magnitude == 0.0f) /* frexpf gives it exponent 0 */
+        return sign;
     int exponent = 0;
     frexpf(magnitude, &exponent);
     if (exponent < -13)

@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "check.h"
 #include "context.h"
+#include "host_features.h"
 
 static attune_context *context;
 static uint64_t seed = 20261;
@@ -25,6 +26,7 @@ static int open_context(void **state)
     if (text)
         seed = strtoull(text, NULL, 10);
     context = check_context(backend ? backend : "cpu");
+    context->choice.limits.features |= host_features(context);
     print_message("seed %llu (TEST_SEED)\n", (unsigned long long)seed);
     return 0;
 }
@@ -36,38 +38,19 @@ static int close_context(void **state)
     return 0;
 }
 
+/* Each way to widen fp16 that runs here, in turn. */
+static void next_half_load(void)
+{
+    int32_t last = context->choice.limits.features & FEATURE_F16C ? HALF_LOAD_F16C : HALF_LOAD_VLOAD;
+    int32_t *half_load = &context->choice.limits.half_load;
+    *half_load = *half_load == last ? HALF_LOAD_INTEGER : *half_load + 1;
+}
+
 static void must_hold(const char *problem, const char *config, const struct workload_options *options)
 {
     const char *fault = check_problem(context, problem, config, options);
     if (fault)
         fail_msg("%s", fault);
-}
-
-/* True if config can run the problem here: constraints and limits. */
-static bool valid_here(const char *problem_text, const struct kernel_config *config)
-{
-    attune_problem *problem;
-    char why[160];
-    assert_int_equal(attune_problem_parse(problem_text, &problem), ATTUNE_OK);
-    struct kernel_facts facts = problem_facts(&problem->desc, problem->page_size, &context->choice);
-    bool valid = backend_config_valid(&context->choice.limits, &facts, config, why, sizeof why);
-    attune_problem_destroy(&problem);
-    return valid;
-}
-
-/* A configuration drawn from the family's space that is valid for the problem; false if none was found. */
-static bool draw_config(struct rng *rng, int family, const char *problem, struct kernel_config *out)
-{
-    const struct family *f = family_at(family);
-    for (int attempt = 0; attempt < 2000; attempt++) {
-        memset(out, 0, sizeof *out);
-        out->family = family;
-        for (int p = 0; p < f->num_params; p++)
-            out->values[p] = f->params[p].values[rng_below(rng, (uint64_t)f->params[p].num_values)];
-        if (valid_here(problem, out))
-            return true;
-    }
-    return false;
 }
 
 /* Lengths around page, tile and vector boundaries; groups of 1, 3, 7 and 8; dims that are no multiple of a vector. */
@@ -82,6 +65,16 @@ static const char *const biting[] = {
     "extend:hq=14,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=300/5,new=3/65",
     "extend:hq=4,hkv=4,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=0,prefix=0/64/200,new=32/31/1",
     "extend:hq=2,hkv=1,d=576,dv=512,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=40,new=9",
+    "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=16,prefix=0/15/16/17/64,new=1/33/0/2/17",
+    "extend:hq=3,hkv=3,d=64,q=fp32,kv=fp32,prec=strict,page=3,order=hnd,table=1,prefix=100/1/2/3/4,new=5/1/1/0/64",
+    "prefill:hq=3,hkv=1,d=64,q=fp16,kv=fp16,o=fp16,prec=strict,causal=1,new=0/1/63/64/65,kvlen=7/1/64/63/65",
+    "prefill:hq=2,hkv=2,d=7,dv=13,q=bf16,kv=fp16,o=fp16,prec=strict,causal=1,new=19,kvlen=23",
+    "prefill:hq=2,hkv=1,d=64,dv=128,q=fp16,kv=bf16,o=fp32,prec=strict,causal=0,new=33,kvlen=70",
+    "prefill:hq=2,hkv=2,d=80,q=bf16,kv=bf16,o=bf16,prec=fast,causal=1,align=tl,new=40/9,kvlen=17/90",
+    "extend:hq=8,hkv=1,d=128,q=bf16,kv=bf16,o=bf16,prec=fast,page=1,causal=1,prefix=0/1/127/128/129,new=16/0/1/33/64",
+    "extend:hq=14,hkv=2,d=64,q=fp32,kv=bf16,o=fp16,prec=fast,page=1,causal=1,prefix=300/5,new=3/65",
+    "extend:hq=4,hkv=4,d=96,q=fp16,kv=fp32,o=bf16,prec=strict,page=1,causal=0,prefix=0/64/200,new=32/31/1",
+    "extend:hq=2,hkv=1,d=576,dv=512,q=bf16,kv=bf16,o=bf16,prec=fast,page=1,causal=1,prefix=40,new=9",
 };
 
 static void sizes_that_bite(void **state)
@@ -95,9 +88,10 @@ static void sizes_that_bite(void **state)
             options.seed = seed + i;
             options.pad = i % 2 ? 4 : 0;
             options.offset = i % 3 ? 4 : 0;
+            next_half_load();
             struct kernel_config config;
             char text[ATTUNE_CONFIG_TEXT_MAX];
-            if (!draw_config(&rng, family, biting[i], &config))
+            if (!check_draw_config(context, &rng, family, biting[i], &config))
                 continue;
             kernel_config_format(&config, text, sizeof text);
             must_hold(biting[i], text, &options);
@@ -106,18 +100,15 @@ static void sizes_that_bite(void **state)
 
 /* Default values of each family that takes the usual shapes: four magnitudes, logits beyond +-1e3, and hard patterns.
  */
-static void magnitudes_and_patterns(void **state)
+static void check_patterns(const char *problem)
 {
-    (void)state;
-    static const char problem[] =
-        "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=0/37/130,new=20/33/40";
     static const float magnitudes[] = {1e-3f, 1.0f, 4.0f, 30.0f};
     for (int family = 0; family < family_count(); family++) {
         struct kernel_config config;
         char text[ATTUNE_CONFIG_TEXT_MAX];
         struct rng rng;
         rng_seed(&rng, seed + 77);
-        if (!draw_config(&rng, family, problem, &config))
+        if (!check_draw_config(context, &rng, family, problem, &config))
             continue;
         kernel_config_format(&config, text, sizeof text);
         for (int pattern = 0; pattern < PATTERN_COUNT; pattern++)
@@ -131,6 +122,15 @@ static void magnitudes_and_patterns(void **state)
     }
 }
 
+static void magnitudes_and_patterns(void **state)
+{
+    (void)state;
+    check_patterns("extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=0/37/130,new=20/33/40");
+    next_half_load();
+    check_patterns("extend:hq=4,hkv=2,d=64,q=fp16,kv=fp16,o=fp16,prec=strict,page=1,prefix=0/37/130,new=20/33/40");
+    check_patterns("extend:hq=4,hkv=2,d=64,q=bf16,kv=bf16,o=bf16,prec=fast,page=1,prefix=0/37/130,new=20/33/40");
+}
+
 static int draw(struct rng *rng, int low, int high)
 {
     return low + (int)rng_below(rng, (uint64_t)(high - low + 1));
@@ -139,11 +139,14 @@ static int draw(struct rng *rng, int low, int high)
 static void draw_problem(struct rng *rng, char *text, size_t size)
 {
     static const int dims[] = {64, 128, 64, 128, 32, 96};
+    static const char *const types[] = {"fp32", "fp16", "bf16"}, *const precisions[] = {"strict", "fast"};
+    const char *q = types[rng_below(rng, 3)], *kv = types[rng_below(rng, 3)], *o = types[rng_below(rng, 3)];
+    const char *precision = precisions[rng_below(rng, 2)];
     bool extend = rng_below(rng, 2);
     int batch = draw(rng, 1, 4), hkv = draw(rng, 1, 3), group = draw(rng, 1, 8);
-    int length = snprintf(text, size, "%s:hq=%d,hkv=%d,d=%d,q=fp32,kv=fp32,prec=strict,causal=%d%s,batch=%d",
-                          extend ? "extend" : "prefill", hkv * group, hkv, dims[rng_below(rng, 6)], draw(rng, 0, 1),
-                          extend ? ",page=1" : "", batch);
+    int length = snprintf(text, size, "%s:hq=%d,hkv=%d,d=%d,q=%s,kv=%s,o=%s,prec=%s,causal=%d%s,batch=%d",
+                          extend ? "extend" : "prefill", hkv * group, hkv, dims[rng_below(rng, 6)], q, kv, o, precision,
+                          draw(rng, 0, 1), extend ? ",page=1" : "", batch);
     for (int list = 0; list < 2; list++)
         for (int i = 0; i < batch; i++)
             length += snprintf(text + length, size - (size_t)length, "%s%d",
@@ -163,13 +166,14 @@ static void random_problems(void **state)
     for (int i = 0, n = count ? atoi(count) : 12; i < n; i++) {
         char problem[512], text[ATTUNE_CONFIG_TEXT_MAX];
         draw_problem(&rng, problem, sizeof problem);
+        next_half_load();
         for (int family = 0; family < family_count(); family++) {
             struct kernel_config config;
             struct workload_options options = WORKLOAD_OPTIONS_INIT;
             options.seed = seed + (uint64_t)i;
             options.pad = draw(&rng, 0, 1) * 4;
             options.offset = draw(&rng, 0, 1) * 8;
-            if (!draw_config(&rng, family, problem, &config))
+            if (!check_draw_config(context, &rng, family, problem, &config))
                 continue;
             kernel_config_format(&config, text, sizeof text);
             must_hold(problem, text, &options);

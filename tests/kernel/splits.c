@@ -57,6 +57,8 @@ static const char *const biting[] = {
     "prefill:hq=2,hkv=2,d=80,q=fp32,kv=fp32,prec=strict,causal=1,align=tl,new=40/9,kvlen=170/90",
     "prefill:hq=2,hkv=2,d=7,dv=13,q=fp32,kv=fp32,prec=strict,causal=1,new=19/90,kvlen=123/8",
     "extend:hq=8,hkv=1,d=128,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=0/1/127/128/129,new=16/0/1/33/64",
+    "extend:hq=4,hkv=2,d=64,q=fp16,kv=fp16,prec=strict,page=1,causal=1,prefix=0/300,new=70/3",
+    "prefill:hq=4,hkv=2,d=64,q=bf16,kv=bf16,prec=fast,causal=0,new=2/40,kvlen=300/70",
 };
 
 static void fixed_splits_give_the_whole(void **state)
@@ -209,14 +211,14 @@ static void a_merge_adds_less_than_a_millionth(void **state)
 {
     (void)state;
     struct check_run run;
-    create(&run, "prefill:hq=2,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,causal=0,new=1/5/2,kvlen=40/3000/100", configs[0]);
+    create(&run, "prefill:hq=2,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,causal=0,new=1/5/2,kvlen=40/30000/100", configs[0]);
     split_by(&run, 16);
     OK(check_run_enqueue(&run, 8));
     OK(check_run_compare(&run, 8));
-    float *workspace = malloc(run.workspace_bytes);
+    float *workspace = malloc(run.device.workspace_bytes);
     assert_non_null(workspace);
     assert_int_equal(clEnqueueReadBuffer(run.queue, run.device.args.workspace.cl, CL_TRUE, OUTPUT_GUARD,
-                                         run.workspace_bytes, workspace, 0, NULL, NULL),
+                                         run.device.workspace_bytes, workspace, 0, NULL, NULL),
                      CL_SUCCESS);
     const int32_t *words = run.schedule->buffers[run.schedule->current].host;
     double worst = 0;
@@ -228,6 +230,52 @@ static void a_merge_adds_less_than_a_millionth(void **state)
     print_message("merge: relative error %.2g\n", worst);
     assert_true(worst <= 1e-6);
     free(workspace);
+    check_run_destroy(&run);
+}
+
+/* ---- bad input */
+
+static void bad_options_and_workspaces_are_refused(void **state)
+{
+    (void)state;
+    struct check_run run;
+    attune_schedule *schedule;
+    create(&run, "prefill:hq=2,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,causal=1,new=1,kvlen=100", configs[0]);
+#define CREATE(keys, most, status)                                                                      \
+    do {                                                                                                \
+        attune_schedule_options options = check_limits(run.problem);                                    \
+        options.batch_invariant = (keys);                                                               \
+        options.max_kv_len = (most);                                                                    \
+        assert_int_equal(attune_schedule_create(run.plan, &options, &schedule), ATTUNE_ERROR_##status); \
+        assert_null(schedule);                                                                          \
+    } while (0)
+    CREATE(-16, 100, INVALID_SIZE);
+    CREATE(24, 100, INVALID_SIZE);
+    CREATE(16, 0, INVALID_SIZE);
+    CREATE(0, -1, INVALID_SIZE);
+    split_by(&run, 16);
+    int32_t q_len = 1, kv_len = 101;
+    assert_int_equal(attune_schedule_update(run.schedule, run.queue, 1, &q_len, &kv_len, 0, NULL, NULL),
+                     ATTUNE_ERROR_INVALID_SIZE);
+    assert_non_null(strstr(attune_last_error(), "max_kv_len"));
+    OK(check_run_enqueue(&run, 2));
+    clFinish(run.queue);
+    const attune_tensor good = run.device.args.workspace;
+#define RUN() attune_attention_run(run.launcher, run.schedule, &run.device.args, run.queue, 0, NULL, NULL)
+    run.device.args.workspace.type = ATTUNE_MEMORY_NONE;
+    assert_int_equal(RUN(), ATTUNE_ERROR_MISSING_TENSOR);
+    run.device.args.workspace = good;
+    run.device.args.workspace.byte_offset = 2 * OUTPUT_GUARD + 4;
+    assert_int_equal(RUN(), ATTUNE_ERROR_BUFFER_TOO_SMALL);
+    run.device.args.workspace.byte_offset = 2;
+    assert_int_equal(RUN(), ATTUNE_ERROR_OFFSET);
+    /* A step without splits needs none. */
+    kv_len = 16;
+    run.device.args.workspace.type = ATTUNE_MEMORY_NONE;
+    OK(attune_schedule_update(run.schedule, run.queue, 1, &q_len, &kv_len, 0, NULL, NULL));
+    OK(RUN());
+    clFinish(run.queue);
+    run.device.args.workspace = good;
     check_run_destroy(&run);
 }
 
@@ -251,7 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fixed_splits_give_the_whole),        cmocka_unit_test(load_decides),
         cmocka_unit_test(two_runs_are_equal_bit_for_bit),     cmocka_unit_test(a_fixed_split_hides_the_batch),
-        cmocka_unit_test(a_merge_adds_less_than_a_millionth),
+        cmocka_unit_test(a_merge_adds_less_than_a_millionth), cmocka_unit_test(bad_options_and_workspaces_are_refused),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "portfolio.h"
 #include "tuner/target.h"
 
 #define DEVICE(time) "{\"devices\": [{\"name\": \"Fake GPU\", \"time\": {\"default_ns\": 20000000" time "}}]}"
@@ -165,6 +166,89 @@ static void workloads_are_tuned_together(void **state)
     fixture_end(&f);
 }
 
+static void tune_alone(struct fixture *f, const char *problem, const char *script, attune_tune_result *result)
+{
+    attune_problem_destroy(&f->problem);
+    check_ok(attune_problem_parse(problem, &f->problem));
+    set_script(script);
+    open_target(f, "gpu");
+    attune_tune_options options = budget(40);
+    attune_tune_summary summary;
+    tune(f, &options, result, &summary);
+    close_target(f);
+}
+
+static attune_plan *plan_two_shapes(attune_context *context, const attune_attention_desc *desc, int32_t max_configs)
+{
+    attune_kv_layout_options cache = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
+    cache.dtype = desc->kv_dtype;
+    cache.num_kv_heads = desc->num_kv_heads;
+    cache.head_dim_qk = desc->head_dim_qk;
+    cache.num_slots = 1024;
+    attune_kv_layout *layout;
+    check_ok(attune_kv_layout_create(context, &cache, &layout));
+    const attune_shape shapes[] = {{1, 4, 12}, {1, 4, 504}};
+    attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
+    options.policy = ATTUNE_CACHED_ONLY;
+    options.shapes = shapes;
+    options.num_shapes = 2;
+    options.max_configs = max_configs;
+    attune_plan *plan;
+    check_ok(attune_plan_create(context, desc, layout, &options, &plan));
+    attune_kv_layout_destroy(&layout);
+    return plan;
+}
+
+/* The first shape's winner is measured on the second shape too, so that a plan of one configuration knows what it loses.
+ */
+static void winners_are_measured_on_other_shapes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    attune_tune_result near, far;
+    tune_alone(&f, "extend:hq=2,hkv=1,d=64,prefix=8,new=4",
+               DEVICE(", \"noise\": 0.01, \"by_option\": [{\"match\": \"BLOCK_Q=16\", \"factor\": 0.5}]"), &near);
+    tune_alone(&f, "extend:hq=2,hkv=1,d=64,prefix=500,new=4",
+               DEVICE(", \"noise\": 0.01, \"by_option\": [{\"match\": \"BLOCK_Q=64\", \"factor\": 0.5},"
+                      " {\"match\": \"BLOCK_Q=16\", \"factor\": 0.75}]"),
+               &far);
+    assert_non_null(strstr(near.config, "BLOCK_Q=16,"));
+    assert_non_null(strstr(far.config, "BLOCK_Q=64,"));
+    attune_context_options where = ATTUNE_CONTEXT_OPTIONS_INIT;
+    where.backend = "gpu";
+    where.cache_dir = f.cache;
+    attune_context *context;
+    check_ok(attune_context_create(&context, &where));
+    const attune_attention_desc *desc = attune_problem_desc(f.problem);
+    attune_plan_bucket_info info;
+    attune_plan *plan = plan_two_shapes(context, desc, 6);
+    assert_int_equal(attune_plan_num_configs(plan), 2);
+    assert_int_equal(attune_plan_num_buckets(plan), 2);
+    check_ok(attune_plan_bucket(plan, 1, &info));
+    assert_string_equal(attune_plan_config(plan, info.config), far.config);
+    assert_true(info.regret == 0 && info.kv_len_min == 256 && info.kv_len_max == 511 && info.q_len_max == 16);
+    attune_plan_destroy(&plan);
+    plan = plan_two_shapes(context, desc, 1);
+    assert_int_equal(attune_plan_num_configs(plan), 1);
+    assert_string_equal(attune_plan_config(plan, 0), near.config);
+    check_ok(attune_plan_bucket(plan, 1, &info));
+    assert_string_equal(info.regret_source, "measured");
+    if (fabs(info.regret - 0.5) > 0.1)
+        fail_msg("regret %g of %s; the truth is 0.5", info.regret, near.config);
+    assert_true(fabs(info.time_ms - 15) < 1.5);
+    attune_plan_destroy(&plan);
+    attune_context_destroy(&context);
+    char *text;
+    open_target(&f, "gpu");
+    check_ok(attune_cache_explain(f.target, f.problem, &text));
+    if (!strstr(text, "2 configurations on 2 shapes") || !strstr(text, " * q_len 2-16, kv_len 256-511") ||
+        !strstr(text, "[0] +"))
+        fail_msg("%s", text);
+    free(text);
+    fixture_end(&f);
+}
+
 static void measures_interleaved(void **state)
 {
     (void)state;
@@ -199,7 +283,7 @@ int main(void)
         cmocka_unit_test(planted_gain_is_promoted), cmocka_unit_test(equal_times_are_not_promoted),
         cmocka_unit_test(second_call_is_a_hit),     cmocka_unit_test(time_budget_ends_the_run),
         cmocka_unit_test(callback_stops_in_order),  cmocka_unit_test(workloads_are_tuned_together),
-        cmocka_unit_test(measures_interleaved),
+        cmocka_unit_test(winners_are_measured_on_other_shapes), cmocka_unit_test(measures_interleaved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,54 @@ static void short_search(void **state)
     fixture_end(&f);
 }
 
+/* What a plan measures on a cache of its own order is what the next plan on it finds. */
+static void plans_measure_on_their_layout(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    attune_context_options where = ATTUNE_CONTEXT_OPTIONS_INIT;
+    where.backend = "cpu";
+    where.cache_dir = f.cache;
+    attune_context *context;
+    check_ok(attune_context_create(&context, &where));
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.operation = ATTUNE_DECODE;
+    desc.num_q_heads = 2;
+    desc.num_kv_heads = 1;
+    desc.head_dim_qk = 64;
+    attune_kv_layout_options layout_options = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
+    layout_options.order = ATTUNE_KV_HND;
+    layout_options.num_kv_heads = 1;
+    layout_options.head_dim_qk = 64;
+    layout_options.page_size = 16;
+    layout_options.num_slots = 16;
+    attune_kv_layout *layout;
+    check_ok(attune_kv_layout_create(context, &layout_options, &layout));
+    const attune_shape shape = {2, 1, 20};
+    attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
+    options.policy = ATTUNE_MEASURE;
+    options.shapes = &shape;
+    options.num_shapes = 1;
+    options.budget_tests = 2;
+    attune_plan *plan;
+    check_ok(attune_plan_create(context, &desc, layout, &options, &plan));
+    assert_string_equal(attune_plan_source(plan, 0), "tuned");
+    attune_plan_destroy(&plan);
+    attune_kv_layout_destroy(&layout);
+    layout_options.order = ATTUNE_KV_STRIDED;
+    layout_options.k_stride_page = layout_options.v_stride_page = 2048;
+    layout_options.k_stride_token = layout_options.v_stride_token = 128;
+    check_ok(attune_kv_layout_create(context, &layout_options, &layout));
+    assert_int_equal(attune_plan_create(context, &desc, layout, &options, &plan), ATTUNE_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(attune_last_error(), "strides"));
+    options.policy = ATTUNE_CACHED_ONLY; /* entries of other layouts do not answer */
+    assert_int_equal(attune_plan_create(context, &desc, layout, &options, &plan), ATTUNE_ERROR_NOT_TUNED);
+    attune_kv_layout_destroy(&layout);
+    attune_context_destroy(&context);
+    fixture_end(&f);
+}
+
 static void probes(void **state)
 {
     (void)state;
@@ -60,8 +108,13 @@ static void write_hanging_kernel(const struct fixture *f, char *folder, size_t s
     char path[600];
     snprintf(folder, size, "%s/kernels", f->root);
     assert_int_equal(mkdir(folder, 0700), 0);
-    snprintf(path, sizeof path, "%s/plain_row.cl", folder);
+    snprintf(path, sizeof path, "%s/merge.cl", folder);
     FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "#include \"%s/merge.cl\"\n", getenv("ATTUNE_TEST_KERNELS"));
+    fclose(file);
+    snprintf(path, sizeof path, "%s/plain_row.cl", folder);
+    file = fopen(path, "w");
     assert_non_null(file);
     fprintf(
         file,
@@ -111,6 +164,46 @@ static void endless_kernel_is_stopped(void **state)
     fixture_end(&f);
 }
 
+/* A job on the context that serves: its plan is tuned, and computes. */
+static void background_job(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    attune_context_options where = ATTUNE_CONTEXT_OPTIONS_INIT;
+    where.backend = "cpu";
+    where.cache_dir = f.cache;
+    attune_context *context;
+    check_ok(attune_context_create(&context, &where));
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.num_q_heads = desc.num_kv_heads = 1;
+    desc.head_dim_qk = 64;
+    const attune_shape shapes[] = {{1, 16, 16}, {1, 40, 40}};
+    attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
+    plan_options.shapes = shapes;
+    plan_options.num_shapes = 2;
+    attune_tune_options options = budget(4);
+    attune_tune_job *job;
+    attune_plan *plan;
+    check_ok(attune_tune_start(context, &desc, NULL, &plan_options, &options, &job));
+    float q[40 * 64] = {0}, o[40 * 64];
+    const int32_t length = 40;
+    check_ok(attune_attention_host(context, &desc, 1, &length, &length, q, q, q, o, NULL)); /* meanwhile */
+    check_ok(attune_tune_wait(job, -1, &plan, NULL));
+    attune_tune_job_destroy(&job);
+    assert_int_equal(attune_plan_num_buckets(plan), 2);
+    for (size_t i = 0; i < 2; i++) {
+        attune_plan_bucket_info info;
+        check_ok(attune_plan_bucket(plan, i, &info));
+        assert_string_equal(attune_plan_source(plan, info.config), "tuned");
+        assert_string_equal(info.regret_source, "measured");
+        assert_true(info.regret >= 0 && info.time_ms > 0);
+    }
+    attune_plan_destroy(&plan);
+    attune_context_destroy(&context);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     attune_device_info info;
@@ -119,6 +212,8 @@ int main(void)
         return 77; /* no OpenCL device on this machine */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_search),
+        cmocka_unit_test(plans_measure_on_their_layout),
+        cmocka_unit_test(background_job),
         cmocka_unit_test(probes),
         cmocka_unit_test(endless_kernel_is_stopped),
     };

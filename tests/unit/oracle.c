@@ -240,13 +240,41 @@ static void extend_reads_its_prefix_from_the_cache(void **state)
     struct oracle_input input = packed_input(&desc, 2, q_len, kv_len, q, k, v);
     input.k_cache = k_cache;
     input.v_cache = v_cache;
-    input.k_cache_stride_token = input.v_cache_stride_token = 1;
+    input.page_size = 1;
+    input.k_cache_stride_page = input.v_cache_stride_page = 1;
     input.kv_indptr = indptr;
     input.kv_indices = indices;
     expect_both(&input, 3, (double[]){3, 12, 24}, 3, (double[]){log(2), log(2), log(2)});
     v_cache[4] = 1;
     desc.window_left = -1; /* (1+2+4)/3, (8+16)/2, (8+16+32)/3 */
     expect_both(&input, 3, (double[]){7.0 / 3, 12, 56.0 / 3}, 3, (double[]){log(3), log(2), log(3)});
+}
+
+static void pages_hold_tokens_in_order(void **state)
+{
+    (void)state;
+    /* Pages of 3 tokens, 5 elements apart; two elements a token. Sequence 0: pages 2, 0 (4 keys), sequence 1: page 1 (2 keys).
+     * Each query sees its last two keys. */
+    attune_attention_desc desc = scalar_desc();
+    desc.operation = ATTUNE_DECODE;
+    desc.mask = ATTUNE_MASK_CAUSAL;
+    desc.window_left = 1;
+    int32_t q_len[] = {2, 1}, kv_len[] = {4, 2}, indptr[] = {1, 3, 4}, indices[] = {99, 2, 0, 1};
+    float q[] = {0, 0, 0}, k_cache[18] = {0}, v_cache[18];
+    for (int i = 0; i < 18; i++)
+        v_cache[i] = NAN;
+    v_cache[12] = 1, v_cache[14] = 3; /* page 2, tokens 1 and 2 */
+    v_cache[0] = 9;                   /* page 0, token 0 */
+    v_cache[5] = 20, v_cache[7] = 30; /* page 1, tokens 0 and 1 */
+    struct oracle_input input = packed_input(&desc, 2, q_len, kv_len, q, NULL, NULL);
+    input.k_cache = k_cache;
+    input.v_cache = v_cache;
+    input.page_size = 3;
+    input.k_cache_stride_page = input.v_cache_stride_page = 5;
+    input.k_cache_stride_token = input.v_cache_stride_token = 2;
+    input.kv_indptr = indptr;
+    input.kv_indices = indices;
+    expect_both(&input, 3, (double[]){2, 6, 25}, 3, (double[]){log(2), log(2), log(2)});
 }
 
 static void decode_reads_every_key_from_the_cache(void **state)
@@ -261,7 +289,8 @@ static void decode_reads_every_key_from_the_cache(void **state)
     struct oracle_input input = packed_input(&desc, 1, &q_len, &kv_len, q, NULL, NULL);
     input.k_cache = k_cache;
     input.v_cache = v_cache;
-    input.k_cache_stride_token = input.v_cache_stride_token = 1;
+    input.page_size = 1;
+    input.k_cache_stride_page = input.v_cache_stride_page = 1;
     input.kv_indptr = indptr;
     input.kv_indices = indices;
     expect_both(&input, 2, (double[]){1.5, 4}, 2, (double[]){log(2), log(3)});
@@ -454,6 +483,7 @@ int main(void)
         cmocka_unit_test(masked_keys_never_leak),
         cmocka_unit_test(sequences_follow_each_other),
         cmocka_unit_test(extend_reads_its_prefix_from_the_cache),
+        cmocka_unit_test(pages_hold_tokens_in_order),
         cmocka_unit_test(decode_reads_every_key_from_the_cache),
         cmocka_unit_test(fast_rounds_what_enters_the_products),
         cmocka_unit_test(plain_stores_the_output_type),

@@ -28,6 +28,8 @@ static void assert_text(const char *text, const char *canonical)
     assert_string_equal(attune_problem_text(again), canonical);
     assert_int_equal(again->extras, problem->extras);
     assert_int_equal(again->page_size, problem->page_size);
+    assert_int_equal(again->kv_order, problem->kv_order);
+    assert_int_equal(again->block_table, problem->block_table);
     assert_int_equal(again->batch, problem->batch);
     assert_memory_equal(again->q_len, problem->q_len, (size_t)problem->batch * sizeof(int32_t));
     assert_memory_equal(again->kv_len, problem->kv_len, (size_t)problem->batch * sizeof(int32_t));
@@ -51,6 +53,10 @@ static void texts_are_canonical(void **state)
         "extend:hq=1,hkv=1,d=1,prefix=1/2/1/2,new=5/6/7,sinks=1,tree=1,bias=1,mla=1,o=fp16,causal=0",
         "extend:hq=1,hkv=1,d=1,q=fp32,kv=fp32,o=fp16,prec=strict,causal=0,sinks=1,tree=1,bias=1,mla=1,page=1,batch=4,"
         "prefix=1/2,new=5/6/7");
+    assert_text("extend:hq=4,hkv=2,d=8,table=1,new=3,order=hnd,page=48,prefix=0/100",
+                "extend:hq=4,hkv=2,d=8,q=fp32,kv=fp32,prec=strict,causal=1,page=48,order=hnd,table=1,prefix=0/100,new=3");
+    assert_text("decode:hq=4,hkv=2,d=8,table=0,order=nhd,kvlen=0/3,new=1/0",
+                "decode:hq=4,hkv=2,d=8,q=fp32,kv=fp32,prec=strict,causal=1,page=1,kvlen=0/3,new=1/0");
 }
 
 static void lists_repeat(void **state)
@@ -72,7 +78,7 @@ static void suites_parse(void **state)
         size_t rows;
         const char *supported; /* names of the rows that this version can run */
     } suites[] = {{"extend", 8, "E1 E2 E3 E4 "},
-                  {"decode", 8, "D1 D3 D4 D7 D8 "},
+                  {"decode", 8, "D1 D2 D3 D4 D7 D8 "},
                   {"prefill", 15,
                    "P1 P2 P3 P1:q=fp16,kv=fp16,o=fp16 P2:q=fp16,kv=fp16,o=fp16 P3:q=fp16,kv=fp16,o=fp16 "
                    "P1:q=bf16,kv=bf16,prec=fast P2:q=bf16,kv=bf16,prec=fast P3:q=bf16,kv=bf16,prec=fast "}};
@@ -113,7 +119,6 @@ static void missing_features_are_named(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"D2", "16 tokens"},
         {"D6", "int8 KV cache"},
         {"E6", "sinks"},
         {"E7", "tree mask"},
@@ -122,7 +127,6 @@ static void missing_features_are_named(void **state)
         {"P5", "bias"},
         {"E1:window=5", "window"},
         {"E1:page=0", "page=0"},
-        {"E1:page=16", "16 tokens"},
         {"P1:page=1", "page=1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -184,6 +188,13 @@ static void bad_texts_are_refused(void **state)
         {"E1:cap=1e", ATTUNE_ERROR_SYNTAX, "cap=1e"},
         {"E1:scale=-1", ATTUNE_ERROR_SCALE, "scale"},
         {"E1:page=65537", ATTUNE_ERROR_INVALID_SIZE, "65536"},
+        {"E1:order=dhn", ATTUNE_ERROR_SYNTAX, "nhd, hnd"},
+        {"E1:table=2", ATTUNE_ERROR_INVALID_SIZE, "table is 2"},
+        {"P1:table=1", ATTUNE_ERROR_SYNTAX, "table=1"},
+        {"P1:page=16,table=1", ATTUNE_ERROR_SYNTAX, "table=1"},
+        {"P1:order=hnd", ATTUNE_ERROR_SYNTAX, "order=hnd"},
+        {"D1:page=0,table=1", ATTUNE_ERROR_SYNTAX, "page=0"},
+        {"D1:order=hnd", ATTUNE_ERROR_SYNTAX, "page=0"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         attune_problem *problem = (attune_problem *)&problem;

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +60,7 @@ static void tensors_have_their_geometry(void **state)
         "decode:hq=2,hkv=1,d=4,kv=fp16,kvlen=5/9",           "extend:hq=1,hkv=1,d=1,prefix=0,new=0",
         "extend:hq=1,hkv=1,d=5,page=0,prefix=4/5,new=1",
     };
-    static const struct workload_options options[] = {WORKLOAD_OPTIONS_INIT, {9, PATTERN_NORMAL, 4, 0, 3, 5}};
+    static const struct workload_options options[] = {WORKLOAD_OPTIONS_INIT, {9, PATTERN_NORMAL, 4, 0, 3, 2, 5}};
     for (size_t i = 0; i < 2 * sizeof texts / sizeof texts[0]; i++) {
         attune_problem *problem = parse(texts[i / 2]);
         const attune_attention_desc *desc = &problem->desc;
@@ -94,6 +95,95 @@ static void tensors_have_their_geometry(void **state)
         assert_null(w.q.data);
         attune_problem_destroy(&problem);
     }
+}
+
+/* Marks the elements of a cache that keys lie in, counting pages and tokens in the order that the text names. */
+static char *used_elements(const attune_problem *problem, const struct workload *w, const struct workload_tensor *cache)
+{
+    char *used = calloc(cache->bytes / dtype_size(cache->dtype), 1);
+    int64_t heads = problem->desc.num_kv_heads, page_size = problem->page_size;
+    bool hnd = problem->kv_order == ATTUNE_KV_HND;
+    for (int32_t b = 0; b < problem->batch; b++)
+        for (int32_t j = 0; j < problem_cached_keys(problem, b); j++) {
+            const int32_t *pages =
+                w->block_table ? w->block_table + b * w->table_stride : w->kv_indices + w->kv_indptr[b];
+            int64_t page = pages[j / page_size], token = j % page_size;
+            for (int64_t h = 0; h < heads; h++) {
+                int64_t row = hnd ? (page * heads + h) * page_size + token : (page * page_size + token) * heads + h;
+                if (hnd && page_size == 1)
+                    row = h * w->num_slots + page;
+                memset(used + cache->offset + row * cache->dim, 1, (size_t)cache->dim);
+            }
+        }
+    return used;
+}
+
+static void pages_lie_in_their_order(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {
+        "page=1",         "page=16",          "page=48",           "page=3,table=1",
+        "page=1,table=1", "page=1,order=hnd", "page=16,order=hnd", "page=5,order=hnd,table=1"};
+    struct workload_options options = WORKLOAD_OPTIONS_INIT;
+    options.offset = 2;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        char text[160];
+        snprintf(text, sizeof text, "extend:hq=4,hkv=2,d=8,dv=6,kv=fp16,prefix=33/0/48/1,new=1,%s", fields[i]);
+        attune_problem *problem = parse(text);
+        struct workload w = create(problem, &options);
+        int32_t page_size = problem->page_size, widest = (48 + page_size - 1) / page_size;
+        assert_int_equal(w.num_slots % page_size, 0);
+        assert_int_equal(w.num_indices, (33 + page_size - 1) / page_size + widest + 1);
+        assert_int_equal(w.num_slots / page_size, w.num_indices + options.slack_pages);
+        assert_int_equal(w.last_page_len[0], 32 % page_size + 1);
+        assert_int_equal(w.last_page_len[1], 0);
+        assert_int_equal(w.last_page_len[3], 1);
+        assert_int_equal(w.block_table != NULL, problem->block_table);
+        for (int32_t b = 0; w.block_table && b < 4; b++)
+            for (int64_t k = 0; k < w.table_stride; k++)
+                assert_int_equal(w.block_table[b * w.table_stride + k] == INT32_MAX,
+                                 k >= w.kv_indptr[b + 1] - w.kv_indptr[b]);
+        assert_true(!w.block_table || w.table_stride > widest);
+        const struct workload_tensor *const caches[] = {&w.k_cache, &w.v_cache};
+        for (int c = 0; c < 2; c++) {
+            char *used = used_elements(problem, &w, caches[c]);
+            for (size_t e = 0; e < caches[c]->bytes / 2; e++)
+                if ((isfinite(caches[c]->widened[e]) != 0) != used[e])
+                    fail_msg("%s: element %zu of %s is %g", text, e, c ? "v_cache" : "k_cache",
+                             (double)caches[c]->widened[e]);
+            free(used);
+        }
+        workload_destroy(&w);
+        attune_problem_destroy(&problem);
+    }
+}
+
+/* Another order, table or padding moves keys about; the values are the same. */
+static void order_does_not_change_values(void **state)
+{
+    (void)state;
+    attune_problem *nhd = parse("decode:hq=4,hkv=2,d=8,page=16,kvlen=33/20"),
+                   *hnd = parse("decode:hq=4,hkv=2,d=8,page=16,order=hnd,table=1,kvlen=33/20");
+    struct workload_options options = WORKLOAD_OPTIONS_INIT;
+    struct workload a = create(nhd, &options);
+    options.page_pad = 3;
+    struct workload b = create(hnd, &options);
+    assert_false(a.page_padded);
+    assert_true(b.page_padded);
+    assert_int_equal(b.k_cache.stride_token, 8 + 3);
+    assert_int_equal(b.k_cache.stride_head, 16 * (8 + 3) + 3);
+    assert_int_equal(b.k_cache.stride_page, 2 * (16 * (8 + 3) + 3) + 3);
+    for (int32_t s = 0; s < 2; s++)
+        for (int64_t j = 0; j < nhd->kv_len[s]; j++)
+            for (int64_t h = 0; h < 2; h++)
+                assert_memory_equal(
+                    a.k_cache.widened + workload_cache_element(&a, &a.k_cache, s, j) + h * a.k_cache.stride_head,
+                    b.k_cache.widened + workload_cache_element(&b, &b.k_cache, s, j) + h * b.k_cache.stride_head,
+                    8 * sizeof(float));
+    workload_destroy(&a);
+    workload_destroy(&b);
+    attune_problem_destroy(&nhd);
+    attune_problem_destroy(&hnd);
 }
 
 static void seeds_decide(void **state)
@@ -238,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_have_their_geometry),    cmocka_unit_test(seeds_decide),
+        cmocka_unit_test(pages_lie_in_their_order),       cmocka_unit_test(order_does_not_change_values),
         cmocka_unit_test(patterns_do_what_they_say),      cmocka_unit_test(the_oracle_sees_the_same),
         cmocka_unit_test(what_cannot_be_made_is_refused),
     };
