@@ -14,42 +14,13 @@
 // A step that exceeds a maximum becomes an empty list with SCHEDULE_ERROR set.
 //
 //   WG_SIZE  work-items of the group
-#include "schedule.clh"
+#include "schedule_items.clh"
 
 #ifndef WG_SIZE
 #error "WG_SIZE must be defined"
 #endif
 
 #define ALL_MEMORY (CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
-
-struct lengths {
-    int q, kv;
-    int fresh; // new keys
-};
-
-static struct lengths lengths_of(global const int *q_len, global const int *kv_len, const struct schedule_args *args, int seq)
-{
-    struct lengths l = {q_len[args->q_len_offset + seq], kv_len[args->kv_len_offset + seq], 0};
-    l.fresh = args->new_keys == NEW_KEYS_ALL ? l.kv : args->new_keys == NEW_KEYS_QUERIES ? l.q : 0;
-    return l;
-}
-
-// The order of lib/schedule.c's checks.
-static int error_of(struct lengths l, const struct schedule_args *args)
-{
-    return l.q < 0                  ? SCHEDULE_ERROR_Q_NEGATIVE
-           : l.kv < 0               ? SCHEDULE_ERROR_KV_NEGATIVE
-           : l.kv > args->max_kv_len ? SCHEDULE_ERROR_KV_LONG
-           : l.fresh > l.kv         ? SCHEDULE_ERROR_KV_SHORT
-                                    : SCHEDULE_ERROR_NONE;
-}
-
-// As shape_bucket_uniform() has it.
-static int segment_of(const struct schedule_args *args, int q, int kv)
-{
-    int q_class = q <= 1 ? 0 : q <= 16 ? 1 : q <= 128 ? 2 : 3;
-    return args->segment_of[q_class][kv > 1 ? RULE_LOG2(kv) : 0];
-}
 
 // Sum of value over the work-items before this one, and over all.
 static long prefix_sum(local long *sums, long value, long *total)
@@ -68,127 +39,6 @@ static long prefix_sum(local long *sums, long value, long *total)
     barrier(CLK_LOCAL_MEM_FENCE);
     return sum;
 }
-
-// ---- items of query head 0: sequences, their tiles, the tiles' splits
-
-struct cursor {
-    int seq, q, kv, segment, split_keys;
-    int tile_index, num_tiles;
-    struct tile tile;
-    int split, kv_begin, kv_end;
-};
-
-static void enter_sequence(struct cursor *at, global const int *sequences, const struct schedule_args *args, int seq)
-{
-    global const int *sequence = sequences + (long)seq * SEQUENCE_WORDS;
-    at->seq = seq;
-    at->q = sequence[SEQ_Q_LEN];
-    at->kv = sequence[SEQ_CACHE_LEN] + sequence[SEQ_NEW_LEN];
-    at->split_keys = sequence[SEQ_SPLIT_KEYS];
-    at->segment = segment_of(args, at->q, at->kv);
-    at->num_tiles = rule_num_tiles(args->segments[at->segment].tile_tokens, at->q);
-}
-
-static int splits_of_tile(const struct cursor *at)
-{
-    return at->split_keys ? rule_num_splits(at->tile.kv_end, at->split_keys) : 1;
-}
-
-static void enter_tile(struct cursor *at, const struct schedule_args *args, int index)
-{
-    at->tile_index = index;
-    at->tile = rule_tile(args->mask, args->segments[at->segment].tile_tokens, index, at->q, at->kv);
-}
-
-static void enter_split(struct cursor *at, int split)
-{
-    at->split = split;
-    at->kv_begin = split * at->split_keys;
-    at->kv_end = at->split_keys ? at->kv_begin + rule_min(at->split_keys, at->tile.kv_end - at->kv_begin) : at->tile.kv_end;
-}
-
-// Items of the sequence that the cursor has entered.
-static int count_items(struct cursor *at, const struct schedule_args *args)
-{
-    if (!at->split_keys)
-        return at->num_tiles;
-    int count = 0;
-    for (int t = 0; t < at->num_tiles; t++) {
-        enter_tile(at, args, t);
-        count += splits_of_tile(at);
-    }
-    return count;
-}
-
-// The sequence in which number `index` lies, by what is before each of the sequences.
-static int find_sequence(global const int *before, int sequences, int index)
-{
-    int low = 0, high = sequences; // before[low] <= index < before[high]
-    while (high - low > 1) {
-        int middle = low + (high - low) / 2;
-        if (before[middle] <= index)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct cursor item_at(global const int *items_before, global const int *sequences, const struct schedule_args *args,
-                             int batch, int index)
-{
-    struct cursor at;
-    int seq = find_sequence(items_before, batch, index), rest = index - items_before[seq], tile = 0;
-    enter_sequence(&at, sequences, args, seq);
-    if (!at.split_keys) {
-        tile = rest;
-        rest = 0;
-    }
-    enter_tile(&at, args, tile);
-    while (rest >= splits_of_tile(&at)) {
-        rest -= splits_of_tile(&at);
-        enter_tile(&at, args, ++tile);
-    }
-    enter_split(&at, rest);
-    return at;
-}
-
-// There must be one.
-static void next_item(struct cursor *at, global const int *sequences, const struct schedule_args *args)
-{
-    int split = at->split + 1;
-    while (split >= splits_of_tile(at)) {
-        split = 0;
-        if (at->tile_index + 1 < at->num_tiles) {
-            enter_tile(at, args, at->tile_index + 1);
-            continue;
-        }
-        do
-            enter_sequence(at, sequences, args, at->seq + 1);
-        while (!at->num_tiles);
-        enter_tile(at, args, 0);
-    }
-    enter_split(at, split);
-}
-
-static int column_of(const struct cursor *at)
-{
-    return at->segment * COST_CLASSES + rule_cost_class(at->tile.q_count, at->kv_end - at->kv_begin);
-}
-
-// Writes the item for every group of heads, in the order of enum item_word; between heads lie all items of its class.
-static void write_item(const struct cursor *at, global int *items, const struct schedule_args *args, long index, int stride)
-{
-    const int tile_heads = args->segments[at->segment].tile_heads, num_q_heads = args->num_q_heads;
-    int8 item = (int8)(at->seq, 0, at->tile.q_begin, at->tile.q_count, at->kv_begin, at->kv_end, at->split, 0);
-    for (int head = 0; head < num_q_heads; head += tile_heads) {
-        item.s1 = head; // ITEM_HEAD
-        vstore8(item, index, items);
-        index += stride;
-    }
-}
-
-// ---- the list
 
 // One work-item's view of the work. Pointers lead to what all share.
 struct writer {

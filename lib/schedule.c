@@ -253,6 +253,22 @@ static attune_status take_staging(struct schedule_buffer *buffer)
     return ATTUNE_OK;
 }
 
+/* What runs ask of the last update. */
+static void remember(struct attune_schedule *schedule, int32_t batch, const struct work_list *list,
+                     const struct totals *sum)
+{
+    schedule->from_device = false;
+    schedule->batch = batch;
+    schedule->list = *list;
+    schedule->q_tokens = sum->q_tokens;
+    schedule->new_tokens = sum->new_tokens;
+    schedule->cached_tokens = sum->cached_tokens;
+    schedule->cached_pages = sum->cached_pages;
+    schedule->widest_pages = sum->widest_pages;
+    if (schedule->update_recorded)
+        schedule_assume_maxima(schedule, schedule->rules.max_batch);
+}
+
 attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue queue, int32_t batch,
                                      const int32_t *q_len, const int32_t *kv_len, cl_uint num_wait,
                                      const cl_event *wait, cl_event *event)
@@ -281,16 +297,7 @@ attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue
     }
     schedule->next_staging = !schedule->next_staging;
     schedule->current = next;
-    schedule->from_device = false;
-    schedule->batch = batch;
-    schedule->list = list;
-    schedule->q_tokens = sum.q_tokens;
-    schedule->new_tokens = sum.new_tokens;
-    schedule->cached_tokens = sum.cached_tokens;
-    schedule->cached_pages = sum.cached_pages;
-    schedule->widest_pages = sum.widest_pages;
-    if (schedule->update_recorded)
-        schedule_assume_maxima(schedule, schedule->rules.max_batch);
+    remember(schedule, batch, &list, &sum);
     if (event) {
         clRetainEvent(staging->written);
         *event = staging->written;
