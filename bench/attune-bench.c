@@ -2,6 +2,7 @@
  * `attune-bench`: verifies and times what attune would run, against its baselines, as ratios of one run. */
 #include "cli.h"
 #include "compare.h"
+#include "host.h"
 #include "interrupt.h"
 #include "startup.h"
 
@@ -13,6 +14,7 @@ static const char help[] =
     "usage: attune-bench --suite S | --workload W... [options]\n"
     "       attune-bench --startup [--page-size N] [--max-configs N]\n"
     "       attune-bench --list\n"
+    "       attune-bench --host\n"
     "\n"
     "Verifies each workload's result against fp64 and times it beside the untuned default, the plain row kernel and\n"
     "extend_fixed_tile. Ratios are medians of pairs from interleaved rounds; above 1 the measured configuration is "
@@ -26,6 +28,7 @@ static const char help[] =
     "  --config C     measure this configuration instead of the tuned one\n"
     "  --rounds N     interleaved rounds, 1 to 1000       [7]\n"
     "  --seed N       of the inputs and the order         [1]\n"
+    "  --host         time the host's work instead: schedule updates and runs, beside a raw enqueue (in this process)\n"
     "  --json         one JSON object a workload and line\n"
     "  --list         list the suites' workloads\n"
     "  --startup      time each step from nothing to a model's first result; the second call in a cache folder is warm\n"
@@ -41,7 +44,7 @@ struct bench_arguments {
     const char *suite, *config;
     attune_target_options target;
     int64_t rounds, seed, page_size, max_configs;
-    bool json, list, startup;
+    bool json, list, startup, host;
 };
 
 /* One workload's figures. */
@@ -262,6 +265,7 @@ int main(int argc, char **argv)
         {"config", OPTION_TEXT, &a.config, 0, 0},
         {"rounds", OPTION_INTEGER, &a.rounds, 1, 1000},
         {"seed", OPTION_INTEGER, &a.seed, 0, INT64_MAX},
+        {"host", OPTION_FLAG, &a.host, 0, 0},
         {"json", OPTION_FLAG, &a.json, 0, 0},
         {"list", OPTION_FLAG, &a.list, 0, 0},
         {"startup", OPTION_FLAG, &a.startup, 0, 0},
@@ -274,8 +278,10 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     enum exit_code code = EXIT_USAGE;
-    if (cli_parse(argc, argv, options, NULL))
-        code = a.list ? list_suites(&a) : a.startup ? start_up(&a) : bench_all(&a);
+    if (cli_parse(argc, argv, options, NULL)) {
+        const struct host_options host = {a.target.backend, a.target.device, a.target.cache_dir, a.config, a.json};
+        code = a.list ? list_suites(&a) : a.host ? bench_host(&host) : a.startup ? start_up(&a) : bench_all(&a);
+    }
     free(a.workloads.items);
     if (fflush(stdout) || ferror(stdout)) {
         cli_error("cannot write to standard output");

@@ -54,6 +54,10 @@ int main(int argc, char **argv)
     attune_attention_args args = ATTUNE_ATTENTION_ARGS_INIT;
     args.q = tensor(context, (size_t)tokens * 8 * 64), args.o = tensor(context, (size_t)tokens * 8 * 64);
     args.k = tensor(context, (size_t)tokens * 2 * 64), args.v = tensor(context, (size_t)tokens * 2 * 64);
+    size_t workspace;
+    check(attune_plan_workspace_size(plan, schedule, &workspace));
+    if (workspace)
+        args.workspace = tensor(context, workspace / sizeof(float));
 
     cl_command_queue queue =
         clCreateCommandQueueWithProperties(attune_context_cl(context), attune_context_device(context), NULL, NULL);
@@ -62,9 +66,10 @@ int main(int argc, char **argv)
     check(clFinish(queue));
 
     clReleaseCommandQueue(queue);
-    cl_mem buffers[] = {args.q.cl, args.k.cl, args.v.cl, args.o.cl};
-    for (int i = 0; i < 4; i++)
-        clReleaseMemObject(buffers[i]);
+    cl_mem buffers[] = {args.q.cl, args.k.cl, args.v.cl, args.o.cl, args.workspace.cl};
+    for (int i = 0; i < 5; i++)
+        if (buffers[i])
+            clReleaseMemObject(buffers[i]);
     attune_launcher_destroy(&launcher);
     attune_schedule_destroy(&schedule);
     attune_plan_destroy(&plan);

@@ -80,6 +80,18 @@ bool kv_rows_apart(const struct attune_kv_layout *layout, const struct kv_stride
     }
 }
 
+void page_division(int32_t page_size, uint32_t *magic, int32_t *shift)
+{
+    *magic = 0;
+    *shift = 0;
+    if (page_size < 2)
+        return;
+    int32_t log = 32 - __builtin_clz((uint32_t)page_size - 1); /* ceil(log2) */
+    uint64_t power = (uint64_t)1 << (31 + log);
+    *magic = (uint32_t)((power + (uint32_t)page_size - 1) / (uint32_t)page_size);
+    *shift = log - 1;
+}
+
 /* Strides of one of the two tensors, where dim is its head_dim. */
 static attune_status set_strides(const struct attune_kv_layout *layout, const char *tensor, attune_kv_order order,
                                  int64_t dim, const struct kv_strides *given, struct kv_strides *out)
@@ -104,7 +116,9 @@ static attune_status set_strides(const struct attune_kv_layout *layout, const ch
                          tensor, (long long)given->page, (long long)given->token, (long long)given->head);
     if (!kv_rows_apart(layout, given, dim))
         return set_error(ATTUNE_ERROR_STRIDE,
-                         "options.%s strides (page %lld, token %lld, head %lld) make rows of %lld elements overlap", tensor,
+                         "options.%s strides (page %lld, token %lld, head %lld) make rows of %lld elements overlap or "
+                         "interleave",
+                         tensor,
                          (long long)given->page, (long long)given->token, (long long)given->head, (long long)dim);
     *out = *given;
     return ATTUNE_OK;

@@ -45,4 +45,8 @@ static inline bool kv_strides_equal(const struct attune_kv_layout *layout, const
 /* True where no two of its rows of dim elements share one. */
 bool kv_rows_apart(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim);
 
+/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund
+ * and Montgomery, Division by Invariant Integers using Multiplication, 1994). Zeros for slots: nothing divides by 1. */
+void page_division(int32_t page_size, uint32_t *magic, int32_t *shift);
+
 #endif

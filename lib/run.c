@@ -54,11 +54,11 @@ void attune_launcher_destroy(attune_launcher **address)
     for (int32_t i = 0; i < PLAN_MAX_CONFIGS; i++)
         if (launcher->kernels[i])
             clReleaseKernel(launcher->kernels[i]);
-    validator_destroy(&launcher->validator);
     if (launcher->merge)
         clReleaseKernel(launcher->merge);
     if (launcher->merge_states)
         clReleaseKernel(launcher->merge_states);
+    validator_destroy(&launcher->validator);
     free(launcher);
 }
 
@@ -68,15 +68,21 @@ static int64_t workspace_floats(const attune_plan *plan, const attune_schedule *
     return schedule->bounds.partial_rows * (plan->desc.head_dim_vo + 1);
 }
 
+attune_status run_check_pair(const struct attune_plan *plan, const struct attune_schedule *schedule)
+{
+    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) == 0)
+        return ATTUNE_OK;
+    return set_error(ATTUNE_ERROR_MISMATCH, "schedule was made for a plan with another descriptor or configurations");
+}
+
 attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_schedule *schedule, size_t *bytes)
 {
     if (!plan || !schedule || !bytes)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !plan ? "plan" : !schedule ? "schedule" : "bytes");
-    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
-        return set_error(ATTUNE_ERROR_MISMATCH,
-                         "schedule was made for a plan with another descriptor or configurations");
-    *bytes = (size_t)workspace_floats(plan, schedule) * sizeof(float);
-    return ATTUNE_OK;
+    attune_status status = run_check_pair(plan, schedule);
+    if (status == ATTUNE_OK)
+        *bytes = (size_t)workspace_floats(plan, schedule) * sizeof(float);
+    return status;
 }
 
 /* One tensor of the table below: where it goes. */
@@ -157,19 +163,6 @@ static attune_status bind_contiguous(const struct attune_plan *plan, const struc
                 &out->lse_stride_head);
 }
 
-/* Magic numbers with which mul_hi(position, magic) >> shift is position / page_size, for positions below 2^31 (Granlund
- * and Montgomery, Division by Invariant Integers using Multiplication, 1994). */
-static void set_page_size(struct attention_args *out, int32_t page_size)
-{
-    out->page_size = page_size;
-    if (page_size < 2) /* never divided */
-        return;
-    int32_t log = 32 - __builtin_clz((uint32_t)page_size - 1); /* ceil(log2) */
-    uint64_t power = (uint64_t)1 << (31 + log);
-    out->page_magic = (uint32_t)((power + (uint32_t)page_size - 1) / (uint32_t)page_size);
-    out->page_shift = log - 1;
-}
-
 static attune_status bind_cache_tensor(const struct attune_plan *plan, const attune_tensor *t, const char *name,
                                        int64_t dim, bool required, struct kv_strides strides, enum launch_arg arg,
                                        struct launch_memory *memory, abi_i64 *offset, struct kv_strides *out)
@@ -186,13 +179,33 @@ static attune_status bind_cache_tensor(const struct attune_plan *plan, const att
     return ATTUNE_OK;
 }
 
+/* int32 in a row, one after the other. */
+static attune_status bind_indices(const struct attune_plan *plan, const attune_tensor *t, const char *name,
+                                  int64_t count, bool required, enum launch_arg arg, struct launch_memory *memory,
+                                  abi_i64 *offset)
+{
+    const struct expected e = {name, DTYPE_INT32, count, 1, 1, 1, 1, required, false};
+    if (t->stride_token != 0 && t->stride_token != 1)
+        return set_error(ATTUNE_ERROR_STRIDE, "%s.stride_token is %lld; its int32 must follow each other (0 or 1)",
+                         name, (long long)t->stride_token);
+    return bind(plan->context, t, &e, arg, memory, offset, NULL, NULL);
+}
+
 /* The page table as CSR or as a 2-D block table. */
 static attune_status bind_pages(const struct attune_plan *plan, const struct attune_schedule *schedule,
                                 const attune_attention_args *in, struct launch_memory *memory,
                                 struct attention_args *out)
 {
     const struct attune_context *context = plan->context;
+    const struct attune_kv_layout *layout = &plan->layout;
     bool cached = schedule->cached_tokens > 0;
+    if (schedule->widest_pages > layout->num_slots / layout->page_size)
+        return set_error(
+            ATTUNE_ERROR_INVALID_SIZE,
+            "a sequence of the schedule has %lld pages of cached keys; the plan's layout has %lld (num_slots "
+            "%lld, page_size %d)",
+            (long long)schedule->widest_pages, (long long)(layout->num_slots / layout->page_size),
+            (long long)layout->num_slots, layout->page_size);
     if (in->block_table.type != ATTUNE_MEMORY_NONE) {
         if (in->kv_indptr.type != ATTUNE_MEMORY_NONE || in->kv_indices.type != ATTUNE_MEMORY_NONE)
             return set_error(ATTUNE_ERROR_MISMATCH,
@@ -209,13 +222,11 @@ static attune_status bind_pages(const struct attune_plan *plan, const struct att
         return bind(context, &in->block_table, &table, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset,
                     &out->block_table_stride, NULL);
     }
-    const struct expected indptr = {"kv_indptr", DTYPE_INT32, schedule->batch + 1, 1, 1, 1, 1, cached, false};
-    const struct expected indices = {"kv_indices", DTYPE_INT32, schedule->cached_pages, 1, 1, 1, 1, cached, false};
     attune_status status;
-    if ((status =
-             bind(context, &in->kv_indptr, &indptr, LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset, NULL, NULL)) ||
-        (status =
-             bind(context, &in->kv_indices, &indices, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset, NULL, NULL)))
+    if ((status = bind_indices(plan, &in->kv_indptr, "kv_indptr", (int64_t)schedule->batch + 1, cached,
+                               LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset)) ||
+        (status = bind_indices(plan, &in->kv_indices, "kv_indices", schedule->cached_pages, cached, LAUNCH_KV_INDICES,
+                               memory, &out->kv_indices_offset)))
         return status;
     if (!cached) { /* kernels may read an entry of kv_indptr, whose value is not used */
         memory->arg[LAUNCH_KV_INDPTR].cl = schedule->buffers[schedule->current].device;
@@ -240,32 +251,9 @@ static attune_status bind_cache(const struct attune_plan *plan, const struct att
         return status;
     out->k_cache_stride_page = k.page, out->k_cache_stride_token = k.token, out->k_cache_stride_head = k.head;
     out->v_cache_stride_page = v.page, out->v_cache_stride_token = v.token, out->v_cache_stride_head = v.head;
-    set_page_size(out, layout->page_size);
+    out->page_size = layout->page_size;
+    page_division(layout->page_size, &out->page_magic, &out->page_shift);
     return bind_pages(plan, schedule, in, memory, out);
-}
-
-/* Debug mode. */
-static attune_status validate(struct attune_launcher *launcher, const struct attune_schedule *schedule,
-                              const attune_attention_args *in, const struct launch_memory *memory,
-                              const struct attention_args *args, cl_command_queue queue, cl_uint num_wait,
-                              const cl_event *wait)
-{
-    const struct attune_plan *plan = launcher->plan;
-    const attune_tensor *indices = &in->kv_indices, *last = &in->last_page_len;
-    const struct expected e = {"last_page_len", DTYPE_INT32, schedule->batch, 1, 1, 1, 1, false, false};
-    struct validate_tables tables = {.memory = memory, .args = args, .num_indices = INT64_MAX};
-    struct launch_memory given = {0};
-    size_t bytes = 0;
-    if (!plan->has_layout || !schedule->cached_tokens)
-        return ATTUNE_OK;
-    attune_status status = bind(plan->context, last, &e, 0, &given, &tables.last_page_len_offset, NULL, NULL);
-    if (status != ATTUNE_OK)
-        return status;
-    tables.last_page_len = given.arg[0];
-    if (indices->type == ATTUNE_MEMORY_CL &&
-        clGetMemObjectInfo(indices->cl, CL_MEM_SIZE, sizeof bytes, &bytes, NULL) == CL_SUCCESS)
-        tables.num_indices = (int64_t)((bytes - indices->byte_offset) / sizeof(int32_t));
-    return validate_step(&launcher->validator, plan, &tables, queue, num_wait, wait);
 }
 
 /* Where this step's split items leave their partial results. */
@@ -287,7 +275,33 @@ static attune_status bind_workspace(const struct attune_plan *plan, const struct
     return status;
 }
 
-static attune_status is_out_of_order(cl_command_queue queue, bool *out)
+/* Debug mode. */
+static attune_status validate(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                              const attune_attention_args *in, const struct launch_memory *memory,
+                              const struct attention_args *args, cl_command_queue queue, cl_uint num_wait,
+                              const cl_event *wait)
+{
+    const struct attune_plan *plan = launcher->plan;
+    const attune_tensor *indices = &in->kv_indices, *last = &in->last_page_len;
+    struct validate_tables tables = {.memory = memory, .args = args, .num_indices = INT64_MAX};
+    struct launch_memory given = {0};
+    size_t bytes = 0;
+    attune_status status = ATTUNE_OK;
+    if (schedule->from_device)
+        status = validate_lengths(schedule, queue, num_wait, wait);
+    if (status != ATTUNE_OK || !plan->has_layout || !schedule->cached_tokens)
+        return status;
+    status = bind_indices(plan, last, "last_page_len", schedule->batch, false, 0, &given, &tables.last_page_len_offset);
+    if (status != ATTUNE_OK)
+        return status;
+    tables.last_page_len = given.arg[0];
+    if (indices->type == ATTUNE_MEMORY_CL &&
+        clGetMemObjectInfo(indices->cl, CL_MEM_SIZE, sizeof bytes, &bytes, NULL) == CL_SUCCESS)
+        tables.num_indices = (int64_t)((bytes - indices->byte_offset) / sizeof(int32_t));
+    return validate_step(&launcher->validator, plan, &tables, queue, num_wait, wait);
+}
+
+attune_status run_is_out_of_order(cl_command_queue queue, bool *out)
 {
     cl_command_queue_properties properties = 0;
     cl_int code = clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
@@ -322,16 +336,17 @@ static attune_status enqueue_configs(struct attune_launcher *launcher, const str
     return status;
 }
 
+const enum launch_arg run_merge_order[MERGE_NUM_MEMORY] = {LAUNCH_SCHEDULE, LAUNCH_WORKSPACE, LAUNCH_O, LAUNCH_LSE};
+
 static attune_status enqueue_merge(struct attune_launcher *launcher, const struct launch_memory *memory,
                                    struct attention_args *args, cl_command_queue queue, const struct launched *launched,
                                    cl_event *event)
 {
     const struct attune_plan *plan = launcher->plan;
-    static const enum launch_arg order[MERGE_NUM_MEMORY] = {LAUNCH_SCHEDULE, LAUNCH_WORKSPACE, LAUNCH_O, LAUNCH_LSE};
     struct merge_memory merge = {0};
     for (int i = 0; i < MERGE_NUM_MEMORY; i++) {
-        merge.arg[i].cl = memory->arg[order[i]].cl;
-        merge.arg[i].svm = memory->arg[order[i]].svm;
+        merge.arg[i].cl = memory->arg[run_merge_order[i]].cl;
+        merge.arg[i].svm = memory->arg[run_merge_order[i]].svm;
     }
     args->num_groups = plan->merge.num_groups;
     return merge_launch(launcher->merge, &plan->merge, &merge, MERGE_NUM_MEMORY, args, sizeof *args, queue,
@@ -346,7 +361,7 @@ static attune_status enqueue(struct attune_launcher *launcher, const struct attu
 {
     struct launched launched = {.keep = event != NULL};
     bool merged = schedule->list.merge_rows > 0;
-    attune_status status = merged ? is_out_of_order(queue, &launched.keep) : ATTUNE_OK;
+    attune_status status = merged ? run_is_out_of_order(queue, &launched.keep) : ATTUNE_OK;
     if (status == ATTUNE_OK)
         status = enqueue_configs(launcher, schedule, memory, args, queue, num_wait, wait, &launched);
     if (status == ATTUNE_OK && merged)
@@ -365,6 +380,19 @@ static attune_status enqueue(struct attune_launcher *launcher, const struct attu
     return status;
 }
 
+attune_status run_bind(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                       const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out)
+{
+    attune_status status;
+    *out = (struct attention_args){.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
+    if ((status = bind_contiguous(plan, schedule, in, memory, out)) != ATTUNE_OK)
+        return status;
+    if (plan->has_layout && (status = bind_cache(plan, schedule, in, memory, out)) != ATTUNE_OK)
+        return status;
+    memory->arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
+    return bind_workspace(plan, schedule, in, memory, out);
+}
+
 attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
                                    const attune_attention_args *in, cl_command_queue queue, cl_uint num_wait,
                                    const cl_event *wait, cl_event *event)
@@ -380,20 +408,14 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     attune_status status = struct_check(in, sizeof *in, "args");
     if (status != ATTUNE_OK || (status = queue_check(plan->context, queue)) != ATTUNE_OK)
         return status;
-    if (memcmp(plan->signature, schedule->signature, sizeof plan->signature) != 0)
-        return set_error(ATTUNE_ERROR_MISMATCH,
-                         "schedule was made for a plan with another descriptor or configurations");
+    if ((status = run_check_pair(plan, schedule)) != ATTUNE_OK)
+        return status;
     if (schedule->current < 0)
         return set_error(ATTUNE_ERROR_MISMATCH, "schedule has no work list; call attune_schedule_update first");
     struct launch_memory memory = {0};
-    struct attention_args args = {.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
-    if ((status = bind_contiguous(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
+    struct attention_args args;
+    if ((status = run_bind(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
-    if (plan->has_layout && (status = bind_cache(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
-        return status;
-    if ((status = bind_workspace(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
-        return status;
-    memory.arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
     if (plan->check && (status = validate(launcher, schedule, in, &memory, &args, queue, num_wait, wait)) != ATTUNE_OK)
         return status;
     return enqueue(launcher, schedule, &memory, &args, queue, num_wait, wait, event);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What attune_attention_run and attune_merge_states share: the launcher. */
+ * What attune_attention_run and attune_merge_states share: the launcher; and what recordings share with them. */
 #ifndef ATTUNE_RUN_H
 #define ATTUNE_RUN_H
 
+#include "launch.h"
 #include "plan.h"
 #include "validate.h"
 
@@ -12,5 +13,18 @@ struct attune_launcher {
     cl_kernel merge, merge_states;
     struct validator validator;
 };
+
+/* MISMATCH unless schedule was made for plan or its equal. */
+attune_status run_check_pair(const struct attune_plan *plan, const struct attune_schedule *schedule);
+
+/* Checks every tensor of a run of the schedule's list, and fills the kernels' arguments but for segment and num_groups.
+ */
+attune_status run_bind(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                       const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out);
+
+attune_status run_is_out_of_order(cl_command_queue queue, bool *out);
+
+/* Memory arguments of the kernel merge. */
+extern const enum launch_arg run_merge_order[MERGE_NUM_MEMORY];
 
 #endif

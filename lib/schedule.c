@@ -17,7 +17,7 @@ static attune_status allocate(struct attune_schedule *schedule)
     for (int i = 0; i < 2; i++) {
         cl_int code;
         schedule->buffers[i].host = malloc(bytes);
-        schedule->buffers[i].device = clCreateBuffer(schedule->context->cl, CL_MEM_READ_ONLY, bytes, NULL, &code);
+        schedule->buffers[i].device = clCreateBuffer(schedule->context->cl, CL_MEM_READ_WRITE, bytes, NULL, &code);
         if (code != CL_SUCCESS)
             return cl_error(code, "clCreateBuffer for a schedule");
         if (!schedule->segment_of || !schedule->buffers[i].host)
@@ -58,7 +58,24 @@ static attune_status check_options(const attune_schedule_options *o)
     if (o->batch_invariant && !o->max_kv_len)
         return set_error(ATTUNE_ERROR_INVALID_SIZE,
                          "options.max_kv_len is 0; with batch_invariant it bounds the number of splits");
+    if (o->max_kv_tokens < 0 || o->max_kv_tokens > INT32_MAX)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.max_kv_tokens is %lld; it must be 0 to %d",
+                         (long long)o->max_kv_tokens, INT32_MAX);
+    if (o->device_lengths != 0 && o->device_lengths != 1)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.device_lengths is %d; it must be 0 or 1",
+                         o->device_lengths);
+    if (o->device_lengths && !o->max_kv_len)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE,
+                         "options.max_kv_len is 0; with device_lengths it is all that the host knows of lengths");
     return ATTUNE_OK;
+}
+
+static int64_t most_kv_tokens(const attune_schedule_options *options)
+{
+    int64_t most = (int64_t)options->max_batch * (options->max_kv_len ? options->max_kv_len : INT32_MAX);
+    if (options->max_kv_tokens && options->max_kv_tokens < most)
+        return options->max_kv_tokens;
+    return most < INT32_MAX ? most : INT32_MAX;
 }
 
 static void set_rules(struct attune_schedule *schedule, const attune_plan *plan, const attune_schedule_options *options)
@@ -102,6 +119,8 @@ attune_status attune_schedule_create(const attune_plan *plan, const attune_sched
     memcpy(schedule->signature, plan->signature, sizeof schedule->signature);
     schedule->current = -1;
     schedule->memo.log2_heads = -1;
+    schedule->has_max_kv_len = options->max_kv_len > 0;
+    schedule->max_kv_tokens = most_kv_tokens(options);
     set_rules(schedule, plan, options);
     if (!work_list_bounds(&schedule->rules, &schedule->bounds))
         status =
@@ -111,6 +130,8 @@ attune_status attune_schedule_create(const attune_plan *plan, const attune_sched
                       (long long)options->max_q_tokens, options->max_batch, options->max_kv_len);
     else if ((status = copy_table(schedule, plan)) == ATTUNE_OK)
         status = allocate(schedule);
+    if (status == ATTUNE_OK && options->device_lengths)
+        status = schedule_device_create(schedule);
     if (status != ATTUNE_OK)
         attune_schedule_destroy(&schedule);
     *out = schedule;
@@ -133,6 +154,7 @@ void attune_schedule_destroy(attune_schedule **address)
             clReleaseMemObject(buffer->device);
         free(buffer->host);
     }
+    schedule_device_destroy(schedule);
     free(schedule->table.points);
     free(schedule->segment_of);
     free(schedule);
@@ -143,7 +165,7 @@ struct totals {
     int64_t q_tokens, new_tokens, cached_tokens, cached_pages, widest_pages;
 };
 
-static attune_status refuse_lengths(const struct attune_schedule *schedule, int32_t i, int32_t q, int32_t kv)
+attune_status schedule_refuse_lengths(const struct attune_schedule *schedule, int32_t i, int32_t q, int32_t kv)
 {
     if (q < 0 || kv < 0)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "%s[%d] is %d; it must not be negative", q < 0 ? "q_len" : "kv_len",
@@ -166,46 +188,56 @@ static attune_status check_step(const struct attune_schedule *schedule, const st
     for (int32_t i = 0; i < step->batch; i++) {
         int32_t q = step->q_len[i], kv = step->kv_len[i], fresh = work_list_new_keys(rules, q, kv);
         if (q < 0 || kv < 0 || kv > rules->max_kv_len || fresh > kv)
-            return refuse_lengths(schedule, i, q, kv);
+            return schedule_refuse_lengths(schedule, i, q, kv);
         sum->q_tokens += q;
         sum->new_tokens += fresh;
         sum->cached_tokens += kv - fresh;
-        int64_t pages = schedule->page_size ? ((int64_t)kv - fresh + schedule->page_size - 1) / schedule->page_size : 0;
+        uint32_t cached = (uint32_t)(kv - fresh), page_size = (uint32_t)schedule->page_size;
+        int64_t pages = page_size > 1 ? (cached + page_size - 1) / page_size : page_size ? cached : 0;
         sum->cached_pages += pages;
         sum->widest_pages = pages > sum->widest_pages ? pages : sum->widest_pages;
     }
     if (sum->q_tokens > rules->max_q_tokens)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "q_len sums to %lld; the schedule's max_q_tokens is %lld",
                          (long long)sum->q_tokens, (long long)rules->max_q_tokens);
+    if (sum->new_tokens + sum->cached_tokens > schedule->max_kv_tokens && schedule->max_kv_tokens < INT32_MAX)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "kv_len sums to %lld; the schedule's max_kv_tokens is %lld",
+                         (long long)(sum->new_tokens + sum->cached_tokens), (long long)schedule->max_kv_tokens);
     if (sum->new_tokens > INT32_MAX || sum->cached_tokens > INT32_MAX)
         return set_error(ATTUNE_ERROR_OVERFLOW, "kv_len sums to more than %d keys", INT32_MAX);
     return ATTUNE_OK;
 }
 
-/* Configuration of each sequence. Where results must not depend on the batch, each is a batch of its own. */
-static void choose_segments(struct attune_schedule *schedule, const struct step *step)
+uint8_t schedule_segment(struct attune_schedule *schedule, int32_t batch, int32_t q_len, int32_t kv_len)
 {
-    if (schedule->table.num_configs == 1) {
-        memset(schedule->segment_of, 0, (size_t)step->batch);
-        return;
-    }
     struct bucket_memo *memo = &schedule->memo;
-    int32_t batch = schedule->rules.fixed_split ? 1 : step->batch;
-    for (int32_t i = 0; i < step->batch; i++) {
-        struct shape_bucket bucket =
-            shape_bucket_uniform(&schedule->table.desc, batch, step->q_len[i], step->kv_len[i]);
-        if (bucket.log2_heads != memo->log2_heads) {
-            memset(memo->config, PLAN_MAX_CONFIGS, sizeof memo->config);
-            memo->log2_heads = bucket.log2_heads;
-        }
-        uint8_t *config = &memo->config[bucket.q_class][bucket.log2_kv];
-        if (*config == PLAN_MAX_CONFIGS)
-            *config = (uint8_t)plan_config_for(&schedule->table, batch, step->q_len[i], step->kv_len[i]);
-        schedule->segment_of[i] = *config;
+    if (schedule->table.num_configs == 1)
+        return 0;
+    if (schedule->rules.fixed_split)
+        batch = 1;
+    struct shape_bucket bucket = shape_bucket_uniform(&schedule->table.desc, batch, q_len, kv_len);
+    if (bucket.log2_heads != memo->log2_heads) {
+        memset(memo->config, PLAN_MAX_CONFIGS, sizeof memo->config);
+        memo->log2_heads = bucket.log2_heads;
     }
+    uint8_t *config = &memo->config[bucket.q_class][bucket.log2_kv];
+    if (*config == PLAN_MAX_CONFIGS)
+        *config = (uint8_t)plan_config_for(&schedule->table, batch, q_len, kv_len);
+    return *config;
 }
 
-static attune_status take_buffer(struct schedule_buffer *buffer)
+static void choose_segments(struct attune_schedule *schedule, const struct step *step)
+{
+    for (int32_t i = 0; i < step->batch; i++)
+        schedule->segment_of[i] = schedule_segment(schedule, step->batch, step->q_len[i], step->kv_len[i]);
+}
+
+int schedule_next_list(const struct attune_schedule *schedule)
+{
+    return schedule->recorded ? schedule->current : schedule->current == 0;
+}
+
+static attune_status take_staging(struct schedule_buffer *buffer)
 {
     if (!buffer->written)
         return ATTUNE_OK;
@@ -234,21 +266,22 @@ attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue
     attune_status status = queue_check(schedule->context, queue);
     if (status != ATTUNE_OK || (status = check_step(schedule, &step, &sum)) != ATTUNE_OK)
         return status;
-    int next = schedule->current == 0;
-    struct schedule_buffer *buffer = &schedule->buffers[next];
-    if ((status = take_buffer(buffer)) != ATTUNE_OK)
+    int next = schedule_next_list(schedule);
+    struct schedule_buffer *staging = &schedule->buffers[schedule->next_staging];
+    if ((status = take_staging(staging)) != ATTUNE_OK)
         return status;
     struct work_list list;
     choose_segments(schedule, &step);
-    work_list_write(&schedule->rules, &step, buffer->host, &list);
-    cl_int code = clEnqueueWriteBuffer(queue, buffer->device, CL_FALSE, 0, list.words * sizeof(int32_t), buffer->host,
-                                       num_wait, wait, &buffer->written);
+    work_list_write(&schedule->rules, &step, staging->host, &list);
+    cl_int code = clEnqueueWriteBuffer(queue, schedule->buffers[next].device, CL_FALSE, 0, list.words * sizeof(int32_t),
+                                       staging->host, num_wait, wait, &staging->written);
     if (code != CL_SUCCESS) {
-        buffer->written = NULL;
-        schedule->current = -1;
+        staging->written = NULL;
         return cl_error(code, "clEnqueueWriteBuffer of a schedule");
     }
+    schedule->next_staging = !schedule->next_staging;
     schedule->current = next;
+    schedule->from_device = false;
     schedule->batch = batch;
     schedule->list = list;
     schedule->q_tokens = sum.q_tokens;
@@ -256,9 +289,11 @@ attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue
     schedule->cached_tokens = sum.cached_tokens;
     schedule->cached_pages = sum.cached_pages;
     schedule->widest_pages = sum.widest_pages;
+    if (schedule->update_recorded)
+        schedule_assume_maxima(schedule, schedule->rules.max_batch);
     if (event) {
-        clRetainEvent(buffer->written);
-        *event = buffer->written;
+        clRetainEvent(staging->written);
+        *event = staging->written;
     }
     return ATTUNE_OK;
 }

@@ -197,3 +197,13 @@ attune_status validate_step(struct validator *validator, const struct attune_pla
         return cl_error(code, "clEnqueueReadBuffer of the page table's check");
     return describe(first_finding(validator, args.num_groups), &args);
 }
+
+attune_status validate_lengths(const struct attune_schedule *schedule, cl_command_queue queue, cl_uint num_wait,
+                               const cl_event *wait)
+{
+    int32_t header[SCHEDULE_HEADER];
+    cl_int code = clEnqueueReadBuffer(queue, schedule->buffers[schedule->current].device, CL_TRUE, 0, sizeof header,
+                                      header, num_wait, wait, NULL);
+    return code == CL_SUCCESS ? schedule_device_error(schedule, header)
+                              : cl_error(code, "clEnqueueReadBuffer of a schedule's header");
+}

@@ -26,6 +26,10 @@ struct validate_tables {
     int64_t num_indices;                 /* entries behind kv_indices_offset, INT64_MAX where not known */
 };
 
+/* Waits for the wait list and reads what the kernel that wrote the schedule's list found wrong. INVALID_SIZE names it. */
+attune_status validate_lengths(const struct attune_schedule *schedule, cl_command_queue queue, cl_uint num_wait,
+                               const cl_event *wait);
+
 /* Runs the check behind the wait list and waits for it. PAGE_TABLE names the first bad value. */
 attune_status validate_step(struct validator *validator, const struct attune_plan *plan,
                             const struct validate_tables *tables, cl_command_queue queue, cl_uint num_wait,

@@ -144,14 +144,15 @@ static attune_status write_poison(cl_command_queue queue, cl_mem buffer, size_t 
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueWriteBuffer of an output's poison");
 }
 
-/* Bytes of ones are NaN in every type. */
+/* A NaN that no kernel would write. */
+static const uint32_t workspace_poison = 0x7fc5a5a5;
+
 static attune_status poison_workspace(const struct workload_device *device, cl_command_queue queue)
 {
-    static const cl_uint ones = UINT32_MAX;
-    if (!device->workspace_bytes)
+    if (!device->workspace_room)
         return ATTUNE_OK;
-    cl_int code = clEnqueueFillBuffer(queue, device->args.workspace.cl, &ones, sizeof ones, 0, device->workspace_bytes,
-                                      0, NULL, NULL);
+    cl_int code = clEnqueueFillBuffer(queue, device->args.workspace.cl, &workspace_poison, sizeof workspace_poison, 0,
+                                      device->workspace_room + 2 * OUTPUT_GUARD, 0, NULL, NULL);
     if (code == CL_SUCCESS)
         code = clFinish(queue);
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueFillBuffer of a workspace");
@@ -161,18 +162,34 @@ attune_status workload_device_workspace(attune_context *context, const attune_pl
                                         const attune_schedule *schedule, cl_command_queue queue,
                                         struct workload_device *device)
 {
+    attune_tensor *workspace = &device->args.workspace;
     size_t bytes;
     attune_status status = attune_plan_workspace_size(plan, schedule, &bytes);
-    bytes = (bytes + 3) / 4 * 4;
-    if (status != ATTUNE_OK || bytes <= device->workspace_bytes)
+    if (status != ATTUNE_OK)
         return status;
-    if (device->args.workspace.cl) /* what is in flight keeps it */
-        clReleaseMemObject(device->args.workspace.cl);
-    device->workspace_bytes = 0;
-    if ((status = make_buffer(context, "workspace", bytes, NULL, &device->args.workspace)) != ATTUNE_OK)
+    device->workspace_bytes = bytes = (bytes + 3) / 4 * 4;
+    if (bytes <= device->workspace_room)
+        return ATTUNE_OK;
+    if (workspace->cl) /* what is in flight keeps it */
+        clReleaseMemObject(workspace->cl);
+    device->workspace_room = device->workspace_bytes = 0;
+    workspace->byte_offset = OUTPUT_GUARD;
+    if ((status = make_buffer(context, "workspace", bytes + 2 * OUTPUT_GUARD, NULL, workspace)) != ATTUNE_OK)
         return status;
-    device->workspace_bytes = bytes;
+    device->workspace_room = device->workspace_bytes = bytes;
     return poison_workspace(device, queue);
+}
+
+/* Clears *intact if the guard at byte_offset is not the poison any more. */
+static attune_status check_guard(const struct workload_device *device, cl_command_queue queue, size_t byte_offset,
+                                 bool *intact)
+{
+    uint32_t guard[OUTPUT_GUARD / sizeof(uint32_t)];
+    cl_int code =
+        clEnqueueReadBuffer(queue, device->args.workspace.cl, CL_TRUE, byte_offset, sizeof guard, guard, 0, NULL, NULL);
+    for (size_t i = 0; code == CL_SUCCESS && i < sizeof guard / sizeof guard[0]; i++)
+        *intact = *intact && guard[i] == workspace_poison;
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueReadBuffer of a workspace's guard");
 }
 
 attune_status workload_device_poison(struct workload_device *device, cl_command_queue queue, uint64_t seed)
@@ -255,6 +272,10 @@ attune_status workload_device_read(const struct workload_device *device, const a
                                 desc->num_q_heads,
                                 1};
     *intact = true;
-    attune_status status = read_output(queue, &rows, seed, o, intact);
-    return status != ATTUNE_OK ? status : read_output(queue, &sums, seed + 1, lse, intact);
+    attune_status status;
+    if ((status = read_output(queue, &rows, seed, o, intact)) ||
+        (status = read_output(queue, &sums, seed + 1, lse, intact)) || !device->workspace_bytes ||
+        (status = check_guard(device, queue, 0, intact)))
+        return status;
+    return check_guard(device, queue, OUTPUT_GUARD + device->workspace_bytes, intact);
 }

@@ -349,7 +349,7 @@ typedef struct attune_plan_options {
  * options may be NULL. The plan is immutable and may be shared
  * between threads; it keeps no reference to desc, layout or options, but context must outlive it.
  * Errors: every argument error of the descriptor, MISMATCH (layout and desc), WRONG_CONTEXT (layout), NOT_TUNED, BUILD,
- * UNSUPPORTED, WORKER, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
+ * UNSUPPORTED (also MEASURE and EXHAUSTIVE on a layout of ATTUNE_KV_STRIDED), WORKER, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_plan_create(attune_context *context, const attune_attention_desc *desc,
                                             const attune_kv_layout *layout, const attune_plan_options *options,
                                             attune_plan **out);
@@ -381,46 +381,7 @@ ATTUNE_API size_t attune_plan_num_buckets(const attune_plan *plan);
 /* Row i. Errors: NULL_ARGUMENT, INVALID_SIZE (i). Thread-safe. */
 ATTUNE_API attune_status attune_plan_bucket(const attune_plan *plan, size_t i, attune_plan_bucket_info *out);
 
-/* ----------------------------------------------------------------------------------------------- schedule */
-
-typedef struct attune_schedule attune_schedule;
-
-typedef struct attune_schedule_options {
-    size_t size;
-    int32_t max_batch;    /* sequences a step, 1 to 1,048,576 */
-    int64_t max_q_tokens; /* new tokens a step, over all sequences, at least 1 */
-    int32_t max_kv_len;   /* keys of the longest sequence; 0 = 2^31 - 1. Needed for bounds that depend on it: batch_invariant
-                           * and attune_schedule_update_device */
-    /* Keys of long sequences are split over work-groups (split-KV) as the batch, the lengths and the device's compute units ask
-     * for; so a sequence's result may differ in its last bits with what else is in the batch. batch_invariant = tokens of a
-     * split, a multiple of 16 from 16 on, fixes them: a result then depends on its own sequence only, bit for bit.
-     * 0 = by load. */
-    int32_t batch_invariant;
-} attune_schedule_options;
-
-#define ATTUNE_SCHEDULE_OPTIONS_INIT {sizeof(attune_schedule_options), 0, 0, 0, 0}
-
-/* Device and staging memory for the work list of one step. One schedule serves every plan that was created from an equal
- * descriptor and chose equal configurations (all layers of a model with equal masks). Not thread-safe.
- * plan is used during the call only. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, OVERFLOW, DEVICE_MEMORY. */
-ATTUNE_API attune_status attune_schedule_create(const attune_plan *plan, const attune_schedule_options *options,
-                                                attune_schedule **out);
-ATTUNE_API void attune_schedule_destroy(attune_schedule **schedule);
-
-/* Computes the work list of a step and enqueues its upload on queue, without blocking.
- *   q_len[batch]   new tokens of each sequence, >= 0 (rows of Q, O; for EXTEND also of the new K and V)
- *   kv_len[batch]  keys of each sequence, >= 0: for PREFILL its rows of K and V; for EXTEND prefix + q_len; for DECODE all
- * Sequences follow each other without gaps in the ragged tensors. One batch may mix lengths freely.
- * The arrays are read during the call only. event may be NULL; the caller releases it.
- * The schedule holds two buffers and fills them in turn: runs enqueued before this call keep reading the other one. So
- * one update may be made while the previous step is in flight; the one after it must be ordered behind that step's runs
- * (same in-order queue, or the wait list). BUSY is returned when the copy of the update before last has not finished.
- * Errors: NULL_ARGUMENT, INVALID_SIZE (negative or over a maximum of the options), OVERFLOW, WRONG_CONTEXT, BUSY, OPENCL. */
-ATTUNE_API attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue queue, int32_t batch,
-                                                const int32_t *q_len, const int32_t *kv_len, cl_uint num_wait,
-                                                const cl_event *wait, cl_event *event);
-
-/* ---------------------------------------------------------------------------------------------------- run */
+/* -------------------------------------------------------------------------------------------------- tensors */
 
 typedef enum attune_memory_type {
     ATTUNE_MEMORY_NONE = 0,
@@ -440,10 +401,73 @@ typedef struct attune_tensor {
 
 #define ATTUNE_TENSOR_INIT {ATTUNE_MEMORY_NONE, NULL, NULL, 0, 0, 0}
 
+/* ----------------------------------------------------------------------------------------------- schedule */
+
+typedef struct attune_schedule attune_schedule;
+
+typedef struct attune_schedule_options {
+    size_t size;
+    int32_t max_batch;    /* sequences a step, 1 to 1,048,576 */
+    int64_t max_q_tokens; /* new tokens a step, over all sequences, at least 1 */
+    int32_t max_kv_len;   /* keys of the longest sequence; 0 = 2^31 - 1. Needed for bounds that depend on it: batch_invariant
+                           * and attune_schedule_update_device */
+    /* Keys of long sequences are split over work-groups (split-KV) as the batch, the lengths and the device's compute units ask
+     * for; so a sequence's result may differ in its last bits with what else is in the batch. batch_invariant = tokens of a
+     * split, a multiple of 16 from 16 on, fixes them: a result then depends on its own sequence only, bit for bit.
+     * 0 = by load. */
+    int32_t batch_invariant;
+    int64_t max_kv_tokens;  /* keys a step, over all sequences; 0 = max_batch * max_kv_len. At most 2^31 - 1 */
+    int32_t device_lengths; /* 1: attune_schedule_update_device will be called: its kernel is made ready. Needs max_kv_len */
+} attune_schedule_options;
+
+#define ATTUNE_SCHEDULE_OPTIONS_INIT {sizeof(attune_schedule_options), 0, 0, 0, 0, 0, 0}
+
+/* Device and staging memory for the work list of one step. One schedule serves every plan that was created from an equal
+ * descriptor and chose equal configurations (all layers of a model with equal masks). Not thread-safe. With device_lengths
+ * the first call of a context compiles a small kernel.
+ * plan is used during the call only. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, OVERFLOW, DEVICE_MEMORY,
+ * OUT_OF_MEMORY; with device_lengths also BUILD, OPENCL. */
+ATTUNE_API attune_status attune_schedule_create(const attune_plan *plan, const attune_schedule_options *options,
+                                                attune_schedule **out);
+ATTUNE_API void attune_schedule_destroy(attune_schedule **schedule);
+
+/* Computes the work list of a step and enqueues its upload on queue, without blocking.
+ *   q_len[batch]   new tokens of each sequence, >= 0 (rows of Q, O; for EXTEND also of the new K and V)
+ *   kv_len[batch]  keys of each sequence, >= 0: for PREFILL its rows of K and V; for EXTEND prefix + q_len; for DECODE all
+ * Sequences follow each other without gaps in the ragged tensors. One batch may mix lengths freely.
+ * The arrays are read during the call only. event may be NULL; the caller releases it.
+ * The schedule holds two buffers and fills them in turn: runs enqueued before this call keep reading the other one. So
+ * one update may be made while the previous step is in flight; the one after it must be ordered behind that step's runs
+ * (same in-order queue, or the wait list). BUSY is returned when the copy of the update before last has not finished.
+ * Errors: NULL_ARGUMENT, INVALID_SIZE (negative or over a maximum of the options), OVERFLOW, WRONG_CONTEXT, BUSY, OPENCL. */
+ATTUNE_API attune_status attune_schedule_update(attune_schedule *schedule, cl_command_queue queue, int32_t batch,
+                                                const int32_t *q_len, const int32_t *kv_len, cl_uint num_wait,
+                                                const cl_event *wait, cl_event *event);
+
+/* The same from lengths in device memory, which the host need not know: a kernel on queue writes the list, equal word for word
+ * to what attune_schedule_update makes of equal lengths, and nothing is read back. For schedules with
+ * options.device_lengths.
+ *   q_len, kv_len  int32 [batch], read when the kernel runs; strides do not count. A padded batch has q_len 0 at its end
+ * The host knows the options' maxima only. So attune_attention_run takes q and o for max_q_tokens rows, k and v for
+ * max_q_tokens (EXTEND) or max_kv_tokens rows, and a page table and cache for sequences of max_kv_len and max_kv_tokens keys;
+ * and it launches every configuration of the plan, and the merge of split keys, whether or not they have work.
+ * Lengths on the device that attune_schedule_update would refuse (negative ones, or over a maximum) make an empty list:
+ * runs then leave their outputs as they are. A run of a plan with validate set names the first such length (INVALID_SIZE).
+ * Two buffers are filled in turn as by attune_schedule_update, with which it may be mixed: one call may be made while the
+ * previous step is in flight, the one after it must be ordered behind that step's runs. Does not block.
+ * Errors: NULL_ARGUMENT, INVALID_SIZE (batch), MISMATCH (no device_lengths), WRONG_CONTEXT, MISSING_TENSOR, OFFSET,
+ * BUFFER_TOO_SMALL, UNSUPPORTED (memory of another type), OPENCL. */
+ATTUNE_API attune_status attune_schedule_update_device(attune_schedule *schedule, cl_command_queue queue, int32_t batch,
+                                                       const attune_tensor *q_len, const attune_tensor *kv_len,
+                                                       cl_uint num_wait, const cl_event *wait, cl_event *event);
+
+/* ---------------------------------------------------------------------------------------------------- run */
+
 /* Tensors of one run. Which are needed depends on the descriptor's operation; others stay ATTUNE_MEMORY_NONE. Nq = sum of
  * q_len, Nkv = rows of the contiguous K and V: sum of kv_len (PREFILL, DECODE without a layout) or Nq (EXTEND).
  * The page table comes as CSR (kv_indptr and kv_indices) or as a 2-D block table, whichever is given; each sequence has
- * ceil(cached keys / page_size) entries, in order of position. Indices are int32. */
+ * ceil(cached keys / page_size) entries, in order of position. Indices are int32, one after the other; tables of int64 cannot be
+ * said and must be converted. Their values are not looked at, but by a plan with validate set. */
 typedef struct attune_attention_args {
     size_t size;
     attune_tensor q;          /* [Nq, num_q_heads, head_dim_qk] q_dtype */
@@ -457,8 +481,9 @@ typedef struct attune_attention_args {
     attune_tensor kv_indices; /* CSR: int32 pages (slots) of the cached keys */
     attune_tensor block_table; /* instead of both: int32 [batch, stride_token], pages (slots) of each sequence from its start;
                                 * stride_token is required */
-    attune_tensor last_page_len; /* optional, CSR: int32 [batch], keys in each sequence's last page, 1 to page_size. Lengths come
-                                  * from the schedule: a plan with validate set compares the two, others ignore it */
+    attune_tensor last_page_len; /* optional, CSR: int32 [batch], keys in each sequence's last page, 1 to page_size; any value where
+                                  * it has no page. Lengths come from the schedule: a plan with validate set compares the two,
+                                  * others ignore it */
     attune_tensor workspace;  /* attune_plan_workspace_size bytes, where that is not 0 */
 } attune_attention_args;
 
@@ -483,7 +508,8 @@ ATTUNE_API void attune_launcher_destroy(attune_launcher **launcher);
 /* Enqueues the attention of one step on queue behind the wait list; event (may be NULL, released by the caller) completes
  * with it. schedule must have been updated before. Does not block, allocate, compile or take a contended lock.
  * Every argument is checked before anything is enqueued.
- * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated), MISSING_TENSOR,
+ * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated; two page tables; strides of a cache
+ * that are not its layout's), INVALID_SIZE (a sequence with more cached keys than the layout has slots), MISSING_TENSOR,
  * BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW, WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST;
  * of a plan with validate set, which blocks, PAGE_TABLE. */
 ATTUNE_API attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
@@ -516,6 +542,50 @@ typedef struct attune_merge_states_args {
 ATTUNE_API attune_status attune_merge_states(attune_launcher *launcher, const attune_merge_states_args *args,
                                              cl_command_queue queue, cl_uint num_wait, const cl_event *wait,
                                              cl_event *event);
+
+/* One step's commands, recorded to be enqueued again and again with little work for the host: a run, and before it the update of
+ * its schedule from lengths on the device if so wanted. Devices that list cl_khr_command_buffer get a command buffer; on others
+ * kernels with their arguments set are enqueued one by one. Results are those of attune_attention_run, bit for bit.
+ *
+ * Between replays the contents of every buffer may change: queries, keys, page tables, lengths, and the schedule's work list.
+ * Fixed are the buffers themselves (or SVM pointers), offsets and strides, which the recording does not retain: they must live as
+ * long as it. So all tensors must be large enough for the schedule's maxima (attune_schedule_update_device says how), and every
+ * configuration of the plan runs every time.
+ * A schedule that has been recorded no longer fills two buffers in turn: its updates, recorded ones too, write the list
+ * that the recordings read. So each must be ordered behind the runs and replays of the step before: by an in-order queue, or
+ * by wait lists. All layers' recordings can share one schedule; one of them then records the update.
+ * Not thread-safe; several recordings may be replayed in parallel where they do not share a workspace, o or an update. plan and
+ * schedule may be destroyed before the recording, the context may not. */
+typedef struct attune_recording attune_recording;
+
+typedef struct attune_recording_options {
+    size_t size;
+    /* Lengths that replays read, as for attune_schedule_update_device. NULL, both: replays take the list as it is, from
+     * calls of attune_schedule_update or attune_schedule_update_device between them. */
+    const attune_tensor *q_len, *kv_len;
+    int32_t batch; /* sequences of q_len and kv_len; 0 without */
+} attune_recording_options;
+
+#define ATTUNE_RECORDING_OPTIONS_INIT {sizeof(attune_recording_options), NULL, NULL, 0}
+
+/* Checks everything and records it for queue; enqueues nothing. options may be NULL. args and options are read during the
+ * call only. schedule needs options.max_kv_len, a recorded update also options.device_lengths; without a recorded update it must
+ * have been updated once.
+ * Errors: those of attune_attention_run and attune_schedule_update_device; INVALID_SIZE (schedule without max_kv_len), UNSUPPORTED
+ * (plan with validate set). */
+ATTUNE_API attune_status attune_recording_create(const attune_plan *plan, attune_schedule *schedule,
+                                                 const attune_attention_args *args, cl_command_queue queue,
+                                                 const attune_recording_options *options, attune_recording **out);
+/* Its replays must have finished. */
+ATTUNE_API void attune_recording_destroy(attune_recording **recording);
+
+/* Enqueues the recorded commands behind the wait list; event (may be NULL, released by the caller) completes with them. queue:
+ * best the recording's own; on another one of the same context and device, commands are enqueued one by one. Replays may
+ * follow each other without waiting; those in flight together on an out-of-order queue must be ordered by the caller, as
+ * they share their buffers. Does not block or compile.
+ * Errors: NULL_ARGUMENT, WRONG_CONTEXT, OPENCL, DEVICE_LOST. */
+ATTUNE_API attune_status attune_recording_run(attune_recording *recording, cl_command_queue queue, cl_uint num_wait,
+                                              const cl_event *wait, cl_event *event);
 
 /* Attention on host memory in one blocking call, for trying attune out: plans with ESTIMATE, copies in, runs, copies out.
  * PREFILL only; packed fp32 tensors: q[sum q_len, num_q_heads, head_dim_qk], k[sum kv_len, num_kv_heads, head_dim_qk],

@@ -23,6 +23,7 @@ int main(void)
     CHECK_SIZE(attune_kv_append_args, ATTUNE_KV_APPEND_ARGS_INIT);
     CHECK_SIZE(attune_kv_copy_args, ATTUNE_KV_COPY_ARGS_INIT);
     CHECK_SIZE(attune_kv_transfer_args, ATTUNE_KV_TRANSFER_ARGS_INIT);
+    CHECK_SIZE(attune_recording_options, ATTUNE_RECORDING_OPTIONS_INIT);
     CHECK_SIZE(attune_merge_states_args, ATTUNE_MERGE_STATES_ARGS_INIT);
     CHECK_SIZE(attune_target_options, ATTUNE_TARGET_OPTIONS_INIT);
     CHECK_SIZE(attune_measure_options, ATTUNE_MEASURE_OPTIONS_INIT);

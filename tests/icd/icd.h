@@ -357,6 +357,8 @@ struct work {
 cl_int attention_compute(const struct launch *launch, struct work *work);
 cl_int merge_compute(const struct launch *launch, struct work *work);
 cl_int merge_states_compute(const struct launch *launch, struct work *work);
+cl_int check_pages_compute(const struct launch *launch, struct work *work);
+cl_int write_schedule_compute(const struct launch *launch, struct work *work);
 
 /* ---- info queries */
 

@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "abi.clh"
+#include "check_pages.clh"
+#include "schedule.clh"
 
 static const struct known_kernel known_kernels[] = {
     {"attention", ATTENTION_ARGS - 1, sizeof(struct attention_args), attention_compute},
     {"merge", 4, sizeof(struct attention_args), merge_compute},
     {"merge_states", 6, sizeof(struct merge_states_args), merge_states_compute},
+    {"check_pages", 5, sizeof(struct check_args), check_pages_compute},
+    {"write_schedule", 4, sizeof(struct schedule_args), write_schedule_compute},
 };
 
 const struct known_kernel *known_kernel(const char *name, size_t length)

@@ -172,6 +172,66 @@ static void schedules(void **state)
 #undef UPDATE
 }
 
+static void schedules_from_device_lengths(void **state)
+{
+    (void)state;
+    attune_schedule *schedule;
+    attune_schedule_options options = ATTUNE_SCHEDULE_OPTIONS_INIT;
+    options.max_batch = 2;
+    options.max_q_tokens = 8;
+    options.device_lengths = 1;
+    REFUSED(attune_schedule_create(run.plan, &options, &schedule), ATTUNE_ERROR_INVALID_SIZE, "max_kv_len");
+    options.max_kv_len = 16;
+    options.device_lengths = 2;
+    REFUSED(attune_schedule_create(run.plan, &options, &schedule), ATTUNE_ERROR_INVALID_SIZE, "device_lengths");
+    options.device_lengths = 1;
+    options.max_kv_tokens = -1;
+    REFUSED(attune_schedule_create(run.plan, &options, &schedule), ATTUNE_ERROR_INVALID_SIZE, "max_kv_tokens");
+    options.max_kv_tokens = 0;
+    if (attune_schedule_create(run.plan, &options, &schedule) != ATTUNE_OK)
+        fail_msg("%s", attune_last_error());
+    attune_tensor good = ATTUNE_TENSOR_INIT, bad;
+    cl_int code;
+    good.type = ATTUNE_MEMORY_CL;
+    good.cl = clCreateBuffer(attune_context_cl(context), CL_MEM_READ_WRITE, 8, NULL, &code);
+#define UPDATE(q, kv) attune_schedule_update_device(schedule, run.queue, 2, (q), (kv), 0, NULL, NULL)
+    REFUSED(attune_schedule_update_device(NULL, run.queue, 2, &good, &good, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT,
+            "schedule");
+    REFUSED(attune_schedule_update_device(schedule, NULL, 2, &good, &good, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT,
+            "queue");
+    REFUSED(attune_schedule_update_device(schedule, run.queue, 2, &good, &good, 1, NULL, NULL),
+            ATTUNE_ERROR_NULL_ARGUMENT, "wait");
+    REFUSED(attune_schedule_update_device(schedule, run.queue, 3, &good, &good, 0, NULL, NULL),
+            ATTUNE_ERROR_INVALID_SIZE, "max_batch");
+    REFUSED(attune_schedule_update_device(run.schedule, run.queue, 2, &good, &good, 0, NULL, NULL),
+            ATTUNE_ERROR_MISMATCH, "device_lengths");
+    REFUSED(UPDATE(NULL, &good), ATTUNE_ERROR_NULL_ARGUMENT, "q_len");
+    REFUSED(UPDATE(&good, NULL), ATTUNE_ERROR_NULL_ARGUMENT, "kv_len");
+    bad = (attune_tensor)ATTUNE_TENSOR_INIT;
+    REFUSED(UPDATE(&bad, &good), ATTUNE_ERROR_MISSING_TENSOR, "q_len");
+    bad = good;
+    bad.byte_offset = 4;
+    REFUSED(UPDATE(&good, &bad), ATTUNE_ERROR_BUFFER_TOO_SMALL, "kv_len");
+    bad.byte_offset = 2;
+    REFUSED(UPDATE(&bad, &good), ATTUNE_ERROR_OFFSET, "q_len");
+    attune_context *other = check_context("cpu");
+    bad = good;
+    bad.cl = clCreateBuffer(attune_context_cl(other), CL_MEM_READ_WRITE, 8, NULL, &code);
+    REFUSED(UPDATE(&bad, &good), ATTUNE_ERROR_WRONG_CONTEXT, "q_len");
+    cl_command_queue queue = clCreateCommandQueue(attune_context_cl(other), attune_context_device(other), 0, &code);
+    REFUSED(attune_schedule_update_device(schedule, queue, 2, &good, &good, 0, NULL, NULL), ATTUNE_ERROR_WRONG_CONTEXT,
+            "queue");
+#undef UPDATE
+    /* The list is missing as before: nothing was enqueued. */
+    REFUSED(attune_attention_run(run.launcher, schedule, &run.device.args, run.queue, 0, NULL, NULL),
+            ATTUNE_ERROR_MISMATCH, "attune_schedule_update");
+    clReleaseCommandQueue(queue);
+    clReleaseMemObject(bad.cl);
+    clReleaseMemObject(good.cl);
+    attune_context_destroy(&other);
+    attune_schedule_destroy(&schedule);
+}
+
 static attune_status run_with(const attune_attention_args *args)
 {
     return attune_attention_run(run.launcher, run.schedule, args, run.queue, 0, NULL, NULL);
@@ -307,9 +367,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(descriptors), cmocka_unit_test(plan_options),
-        cmocka_unit_test(layouts),     cmocka_unit_test(schedules),
-        cmocka_unit_test(tensors),     cmocka_unit_test(plan_and_schedule_must_belong_together),
+        cmocka_unit_test(descriptors),
+        cmocka_unit_test(plan_options),
+        cmocka_unit_test(layouts),
+        cmocka_unit_test(schedules),
+        cmocka_unit_test(schedules_from_device_lengths),
+        cmocka_unit_test(tensors),
+        cmocka_unit_test(plan_and_schedule_must_belong_together),
         cmocka_unit_test(contexts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "context.h"
-#include "base/base.h"
-#include "cl/program.h"
+#include "select.h"
 
 attune_context *check_context(const char *backend)
 {
@@ -48,6 +47,32 @@ bool check_draw_config(attune_context *context, struct rng *rng, int family, con
     return false;
 }
 
+attune_status check_store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket,
+                                const char *layout, const char *config)
+{
+    struct cache_entry entry;
+    memset(&entry, 0, sizeof entry);
+    select_device_key(&where->choice, &entry.key);
+    select_problem_key(&problem->desc, layout, bucket, &entry.key);
+    attune_status status = kernel_config_parse(config, &entry.config);
+    if (status != ATTUNE_OK)
+        return status;
+    const struct family *family = family_at(entry.config.family);
+    snprintf(entry.family_hash, sizeof entry.family_hash, "%s", family->source_hash);
+    snprintf(entry.space_hash, sizeof entry.space_hash, "%s", family->space_hash);
+    snprintf(entry.workload, sizeof entry.workload, "%s", problem->text);
+    entry.q_len = entry.kv_len = entry.batch = 1;
+    entry.time_ms = entry.default_ms = entry.gain = entry.gain_low = entry.gain_high = 1;
+    entry.samples = 1;
+    snprintf(entry.tool_version, sizeof entry.tool_version, "0");
+    entry.receipt.valid = 1;
+    memcpy(entry.receipt.device_name, entry.key.device_name, sizeof entry.receipt.device_name);
+    memcpy(entry.receipt.driver, entry.key.driver, sizeof entry.receipt.driver);
+    memcpy(entry.receipt.family_hash, entry.family_hash, sizeof entry.receipt.family_hash);
+    snprintf(entry.receipt.checks, sizeof entry.receipt.checks, "test");
+    return cache_store(where->cache, &entry, NULL, 0);
+}
+
 attune_schedule_options check_limits(const attune_problem *problem)
 {
     attune_schedule_options limits = ATTUNE_SCHEDULE_OPTIONS_INIT;
@@ -58,57 +83,13 @@ attune_schedule_options check_limits(const attune_problem *problem)
     return limits;
 }
 
-/* The whole buffer, guards included, becomes NaNs that no kernel would write. */
-static attune_status poison_workspace(struct check_run *run)
-{
-    static const uint32_t nan = 0x7fc5a5a5;
-    if (!run->workspace_bytes)
-        return ATTUNE_OK;
-    cl_int code = clEnqueueFillBuffer(run->queue, run->device.args.workspace.cl, &nan, sizeof nan, 0,
-                                      run->workspace_bytes + 2 * OUTPUT_GUARD, 0, NULL, NULL);
-    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueFillBuffer");
-}
-
-static attune_status check_guards(struct check_run *run)
-{
-    uint32_t guards[2][OUTPUT_GUARD / sizeof(uint32_t)];
-    for (size_t i = 0; run->workspace_bytes && i < 2; i++) {
-        cl_int code =
-            clEnqueueReadBuffer(run->queue, run->device.args.workspace.cl, CL_TRUE,
-                                i * (OUTPUT_GUARD + run->workspace_bytes), OUTPUT_GUARD, guards[i], 0, NULL, NULL);
-        if (code != CL_SUCCESS)
-            return cl_error(code, "clEnqueueReadBuffer of a workspace's guard");
-        for (size_t w = 0; w < OUTPUT_GUARD / sizeof(uint32_t); w++)
-            if (guards[i][w] != 0x7fc5a5a5)
-                return set_error(ATTUNE_ERROR_NOT_VERIFIED, "bytes %s the workspace were written",
-                                 i ? "behind" : "before");
-    }
-    return ATTUNE_OK;
-}
-
-static void drop_workspace(struct check_run *run)
-{
-    if (run->device.args.workspace.cl)
-        clReleaseMemObject(run->device.args.workspace.cl);
-    run->device.args.workspace = (attune_tensor)ATTUNE_TENSOR_INIT;
-}
-
 attune_status check_run_reschedule(struct check_run *run, const attune_schedule_options *options)
 {
-    attune_tensor *workspace = &run->device.args.workspace;
     attune_schedule_destroy(&run->schedule);
-    drop_workspace(run);
     attune_status status = attune_schedule_create(run->plan, options, &run->schedule);
-    if (status != ATTUNE_OK ||
-        (status = attune_plan_workspace_size(run->plan, run->schedule, &run->workspace_bytes)) != ATTUNE_OK ||
-        !run->workspace_bytes)
+    if (status != ATTUNE_OK)
         return status;
-    cl_int code;
-    workspace->type = ATTUNE_MEMORY_CL;
-    workspace->byte_offset = OUTPUT_GUARD;
-    workspace->cl = clCreateBuffer(attune_context_cl(run->context), CL_MEM_READ_WRITE,
-                                   run->workspace_bytes + 2 * OUTPUT_GUARD, NULL, &code);
-    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clCreateBuffer for a workspace");
+    return workload_device_workspace(run->context, run->plan, run->schedule, run->queue, &run->device);
 }
 
 static attune_status make_objects(struct check_run *run, const attune_plan_options *plan_options,
@@ -169,7 +150,7 @@ attune_status check_run_enqueue(struct check_run *run, uint64_t poison)
 {
     const attune_problem *problem = run->problem;
     attune_status status;
-    if ((status = workload_device_poison(&run->device, run->queue, poison)) || (status = poison_workspace(run)) ||
+    if ((status = workload_device_poison(&run->device, run->queue, poison)) ||
         (status = attune_schedule_update(run->schedule, run->queue, problem->batch, problem->q_len, problem->kv_len, 0,
                                          NULL, NULL)))
         return status;
@@ -181,13 +162,13 @@ attune_status check_run_compare(struct check_run *run, uint64_t poison)
     bool intact;
     attune_status status =
         workload_device_read(&run->device, run->problem, &run->workload, run->queue, poison, run->o, run->lse, &intact);
-    if (status != ATTUNE_OK || (status = check_guards(run)) != ATTUNE_OK)
+    if (status != ATTUNE_OK)
         return status;
     size_t rows = result_rows(run), count = result_size(run);
     struct oracle_error error = oracle_compare(run->o, run->ref_o, count, run->lse, run->ref_lse, rows);
     struct oracle_error plain = oracle_compare(run->plain_o, run->ref_o, count, run->plain_lse, run->ref_lse, rows);
     if (!intact)
-        return set_error(ATTUNE_ERROR_NOT_VERIFIED, "bytes outside o or lse were written");
+        return set_error(ATTUNE_ERROR_NOT_VERIFIED, "bytes outside o, lse and the workspace were written");
     return oracle_verdict(&error, &plain);
 }
 
@@ -196,7 +177,6 @@ void check_run_destroy(struct check_run *run)
     attune_launcher_destroy(&run->launcher);
     attune_schedule_destroy(&run->schedule);
     attune_plan_destroy(&run->plan);
-    drop_workspace(run);
     workload_device_destroy(&run->device);
     workload_destroy(&run->workload);
     attune_problem_destroy(&run->problem);

@@ -16,6 +16,7 @@
 #include "check.h"
 #include "context.h"
 #include "plan.h"
+#include "schedule.h"
 
 static attune_context *context;
 static char compile_cache[] = "/tmp/attune-test-plan-XXXXXX";
@@ -159,28 +160,32 @@ static void two_threads_share_a_plan(void **state)
 
 /* ---- several configurations in one plan */
 
-static void store_entry(attune_context *where, const attune_problem *problem, struct shape_bucket bucket,
-                        const char *layout, const char *config)
+/* With fixed splits, on a queue that keeps no order. Each sequence gets the configuration of a batch of its own. */
+static void merge_waits_for_all_configurations(struct check_run *run)
 {
-    struct cache_entry entry;
-    memset(&entry, 0, sizeof entry);
-    select_device_key(&where->choice, &entry.key);
-    select_problem_key(&problem->desc, layout, bucket, &entry.key);
-    OK(kernel_config_parse(config, &entry.config));
-    const struct family *family = family_at(entry.config.family);
-    snprintf(entry.family_hash, sizeof entry.family_hash, "%s", family->source_hash);
-    snprintf(entry.space_hash, sizeof entry.space_hash, "%s", family->space_hash);
-    snprintf(entry.workload, sizeof entry.workload, "%s", mixed);
-    entry.q_len = entry.kv_len = entry.batch = 1;
-    entry.time_ms = entry.default_ms = entry.gain = entry.gain_low = entry.gain_high = 1;
-    entry.samples = 1;
-    snprintf(entry.tool_version, sizeof entry.tool_version, "0");
-    entry.receipt.valid = 1;
-    memcpy(entry.receipt.device_name, entry.key.device_name, sizeof entry.receipt.device_name);
-    memcpy(entry.receipt.driver, entry.key.driver, sizeof entry.receipt.driver);
-    memcpy(entry.receipt.family_hash, entry.family_hash, sizeof entry.receipt.family_hash);
-    snprintf(entry.receipt.checks, sizeof entry.receipt.checks, "test");
-    OK(cache_store(where->cache, &entry, NULL, 0));
+    cl_int code;
+    cl_event uploaded, done;
+    attune_schedule_options options = check_limits(run->problem);
+    options.batch_invariant = 16;
+    options.max_kv_len = 327;
+    OK(check_run_reschedule(run, &options));
+    cl_command_queue queue = clCreateCommandQueue(attune_context_cl(run->context), attune_context_device(run->context),
+                                                  CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    for (uint64_t i = 0; i < 5; i++) {
+        OK(workload_device_poison(&run->device, run->queue, i));
+        OK(attune_schedule_update(run->schedule, queue, run->problem->batch, run->problem->q_len, run->problem->kv_len,
+                                  0, NULL, &uploaded));
+        OK(attune_attention_run(run->launcher, run->schedule, &run->device.args, queue, 1, &uploaded, &done));
+        clFlush(queue);
+        clWaitForEvents(1, &done);
+        OK(check_run_compare(run, i));
+        clReleaseEvent(uploaded);
+        clReleaseEvent(done);
+    }
+    assert_true(!run->schedule->list.items[0] && run->schedule->list.items[1] && run->schedule->list.items[2]);
+    assert_true(run->schedule->list.merge_rows > 0);
+    clReleaseCommandQueue(queue);
 }
 
 static void one_batch_is_split_over_configurations(void **state)
@@ -189,29 +194,30 @@ static void one_batch_is_split_over_configurations(void **state)
     attune_context *own = check_context("cpu");
     attune_problem *problem;
     OK(attune_problem_parse(mixed, &problem));
-    int32_t lengths[][2] = {{1, 101}, {128, 192}};
-    static const char *const configs[] = {"plain_row:WG_SIZE=32", "plain_row:WG_SIZE=64"};
-    attune_shape shapes[2];
-    for (int i = 0; i < 2; i++) {
-        shapes[i] = (attune_shape){problem->batch, lengths[i][0], lengths[i][1]};
-        store_entry(own, problem, shape_bucket_uniform(&problem->desc, problem->batch, lengths[i][0], lengths[i][1]),
-                    "slots,nhd,fp32", configs[i]);
-    }
+    /* The third is for single tokens as the first, but for smaller batches. */
+    attune_shape shapes[] = {{problem->batch, 1, 101}, {problem->batch, 128, 192}, {1, 1, 101}};
+    static const char *const configs[] = {"plain_row:WG_SIZE=32", "plain_row:WG_SIZE=64", "plain_row:WG_SIZE=128"};
+    for (int i = 0; i < 3; i++)
+        OK(check_store_entry(own, problem,
+                             shape_bucket_uniform(&problem->desc, shapes[i].batch, shapes[i].q_len, shapes[i].kv_len),
+                             "slots,nhd,fp32", configs[i]));
     attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
     plan_options.policy = ATTUNE_CACHED_ONLY;
     plan_options.shapes = shapes;
-    plan_options.num_shapes = 2;
+    plan_options.num_shapes = 3;
     struct check_run run;
     struct workload_options options = WORKLOAD_OPTIONS_INIT;
     OK(check_run_create(own, mixed, &plan_options, &options, &run));
-    assert_int_equal(attune_plan_num_configs(run.plan), 2);
+    assert_int_equal(attune_plan_num_configs(run.plan), 3);
     assert_string_equal(attune_plan_source(run.plan, 0), "tuned");
     OK(check_run_enqueue(&run, 5));
     OK(check_run_compare(&run, 5));
+    assert_true(run.schedule->list.items[0] && run.schedule->list.items[1] && !run.schedule->list.items[2]);
     cl_event event;
     OK(attune_attention_run(run.launcher, run.schedule, &run.device.args, run.queue, 0, NULL, &event));
     assert_int_equal(clWaitForEvents(1, &event), CL_SUCCESS);
     clReleaseEvent(event);
+    merge_waits_for_all_configurations(&run);
     /* A shape without an entry is NOT_TUNED under CACHED_ONLY. */
     attune_shape unknown = {1, 3000, 3000};
     plan_options.shapes = &unknown;

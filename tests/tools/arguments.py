@@ -75,6 +75,7 @@ check(BENCH, [], 2, 'give --workload or --suite')
 check(BENCH, ['--rounds', '0', '--workload', 'E1'], 2, '--rounds is "0"')
 check(BENCH, ['E1'], 2, 'unexpected argument "E1"')
 check(BENCH, ['--list'], 0, 'E8', 'D1', 'P1:q=bf16,kv=bf16,prec=fast')
+check(BENCH, ['--host', '--backend', 'no-such-backend'], 2, 'no-such-backend')
 check(BENCH, ['--workload', 'E7'], 0, 'E7', 'unsupported: not supported in this version: tree mask')
 
 rows = [json.loads(line) for line in check(BENCH, ['--workload', 'E7', '--workload', 'E8', '--json'], 0).splitlines()]

@@ -38,6 +38,54 @@ static void short_search(void **state)
     fixture_end(&f);
 }
 
+/* What a plan measures on a cache of its own order is what the next plan on it finds. */
+static void plans_measure_on_their_layout(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    attune_context_options where = ATTUNE_CONTEXT_OPTIONS_INIT;
+    where.backend = "cpu";
+    where.cache_dir = f.cache;
+    attune_context *context;
+    check_ok(attune_context_create(&context, &where));
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.operation = ATTUNE_DECODE;
+    desc.num_q_heads = 2;
+    desc.num_kv_heads = 1;
+    desc.head_dim_qk = 64;
+    attune_kv_layout_options layout_options = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
+    layout_options.order = ATTUNE_KV_HND;
+    layout_options.num_kv_heads = 1;
+    layout_options.head_dim_qk = 64;
+    layout_options.page_size = 16;
+    layout_options.num_slots = 16;
+    attune_kv_layout *layout;
+    check_ok(attune_kv_layout_create(context, &layout_options, &layout));
+    const attune_shape shape = {2, 1, 20};
+    attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
+    options.policy = ATTUNE_MEASURE;
+    options.shapes = &shape;
+    options.num_shapes = 1;
+    options.budget_tests = 2;
+    attune_plan *plan;
+    check_ok(attune_plan_create(context, &desc, layout, &options, &plan));
+    assert_string_equal(attune_plan_source(plan, 0), "tuned");
+    attune_plan_destroy(&plan);
+    attune_kv_layout_destroy(&layout);
+    layout_options.order = ATTUNE_KV_STRIDED;
+    layout_options.k_stride_page = layout_options.v_stride_page = 2048;
+    layout_options.k_stride_token = layout_options.v_stride_token = 128;
+    check_ok(attune_kv_layout_create(context, &layout_options, &layout));
+    assert_int_equal(attune_plan_create(context, &desc, layout, &options, &plan), ATTUNE_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(attune_last_error(), "strides"));
+    options.policy = ATTUNE_CACHED_ONLY; /* entries of other layouts do not answer */
+    assert_int_equal(attune_plan_create(context, &desc, layout, &options, &plan), ATTUNE_ERROR_NOT_TUNED);
+    attune_kv_layout_destroy(&layout);
+    attune_context_destroy(&context);
+    fixture_end(&f);
+}
+
 /* A layout is chosen with real kernels, appending included; the second call is a hit that says the same. */
 static void layout_choice(void **state)
 {
@@ -199,8 +247,9 @@ int main(void)
         return 77; /* no OpenCL device on this machine */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_search),
-        cmocka_unit_test(layout_choice),
+        cmocka_unit_test(plans_measure_on_their_layout),
         cmocka_unit_test(background_job),
+        cmocka_unit_test(layout_choice),
         cmocka_unit_test(probes),
         cmocka_unit_test(endless_kernel_is_stopped),
     };

@@ -14,7 +14,8 @@
 
 #define MAX_BATCH 3
 #define MAX_LEN 150 /* over two blocks of keys */
-#define MAX_TOKENS (MAX_BATCH * MAX_LEN)
+#define MAX_PAGE 7
+#define MAX_TOKENS (MAX_BATCH * (MAX_LEN + MAX_PAGE))
 #define MAX_HEADS 6
 #define MAX_DIM 9
 #define MAX_STRIDE (MAX_HEADS * (MAX_DIM + 2))
@@ -31,6 +32,7 @@ struct problem {
     int32_t q_len[MAX_BATCH], kv_len[MAX_BATCH], indptr[MAX_BATCH + 1], indices[MAX_TOKENS];
     struct tensor q, k, v, k_cache, v_cache;
     size_t rows, count; /* of lse and o */
+    int page_size;
 };
 
 static int draw(struct rng *rng, int low, int high)
@@ -116,7 +118,9 @@ static int64_t locate(const struct problem *problem, int b, int64_t j, bool *cac
         start += a < b ? fresh : 0;
     }
     *cached = j < prefix;
-    return *cached ? problem->indices[problem->indptr[b] + j] : start + j - prefix;
+    int page_size = problem->page_size;
+    return *cached ? problem->indices[problem->indptr[b] + j / page_size] * page_size + j % page_size
+                   : start + j - prefix;
 }
 
 static void draw_lengths(struct rng *rng, struct problem *problem)
@@ -127,11 +131,12 @@ static void draw_lengths(struct rng *rng, struct problem *problem)
         problem->kv_len[b] = draw(rng, 0, 1) ? draw(rng, 0, 12) : draw(rng, 0, MAX_LEN);
         if (problem->desc.operation == ATTUNE_EXTEND && problem->kv_len[b] < problem->q_len[b])
             problem->kv_len[b] = problem->q_len[b];
-        problem->indptr[b + 1] = problem->indptr[b] + problem->kv_len[b];
+        problem->indptr[b + 1] =
+            problem->indptr[b] + (problem->kv_len[b] + problem->page_size - 1) / problem->page_size;
         problem->rows += (size_t)problem->q_len[b] * (size_t)problem->desc.num_q_heads;
     }
     problem->count = problem->rows * (size_t)dim_vo(&problem->desc);
-    for (int i = 0; i < MAX_TOKENS; i++) {
+    for (int i = 0; i < MAX_TOKENS / problem->page_size; i++) {
         int other = draw(rng, 0, i);
         problem->indices[i] = problem->indices[other];
         problem->indices[other] = i;
@@ -158,11 +163,12 @@ static void draw_values(struct rng *rng, struct problem *problem)
             }
 }
 
-static struct problem *draw_problem(struct rng *rng, const attune_attention_desc *desc)
+static struct problem *draw_problem(struct rng *rng, const attune_attention_desc *desc, int page_size)
 {
     struct problem *p = calloc(1, sizeof *p);
     assert_non_null(p);
     p->desc = *desc;
+    p->page_size = page_size;
     draw_lengths(rng, p);
     draw_values(rng, p);
     struct oracle_input *input = &p->input;
@@ -180,9 +186,9 @@ static struct problem *draw_problem(struct rng *rng, const attune_attention_desc
     VIEW(v);
     VIEW(k_cache);
     VIEW(v_cache);
-    input->page_size = 1;
-    input->k_cache_stride_page = p->k_cache.stride_token;
-    input->v_cache_stride_page = p->v_cache.stride_token;
+    input->page_size = p->page_size;
+    input->k_cache_stride_page = p->page_size * p->k_cache.stride_token;
+    input->v_cache_stride_page = p->page_size * p->v_cache.stride_token;
     return p;
 }
 
@@ -269,7 +275,7 @@ static void random_problems_agree_with_the_formula(void **state)
         rng_seed(&rng, (uint64_t)seed);
         attune_attention_desc desc;
         draw_desc(&rng, &desc);
-        struct problem *problem = draw_problem(&rng, &desc);
+        struct problem *problem = draw_problem(&rng, &desc, seed % 2 ? 1 : draw(&rng, 2, MAX_PAGE));
         assert_int_equal(oracle_attention_fp64(&problem->input, r->o, r->lse), ATTUNE_OK);
         formula(problem, r->formula_o, r->formula_lse);
         expect_close(r->o, r->formula_o, problem->count, "o", seed);
@@ -296,7 +302,7 @@ static void order_of_keys_does_not_matter_without_a_mask(void **state)
         desc.operation = ATTUNE_DECODE;
         desc.mask = ATTUNE_MASK_NONE;
         desc.window_left = desc.window_right = -1;
-        struct problem *problem = draw_problem(&rng, &desc);
+        struct problem *problem = draw_problem(&rng, &desc, 1);
         assert_int_equal(oracle_attention_fp64(&problem->input, r->o, r->lse), ATTUNE_OK);
         for (int b = 0; b < problem->input.batch; b++)
             for (int32_t j = problem->indptr[b] + 1; j < problem->indptr[b + 1]; j++) {
