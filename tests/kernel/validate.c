@@ -108,9 +108,6 @@ static void bench_create(struct bench *b, int32_t page_size)
     b->workspace = buffer(workspace_bytes + 1);
     b->k_cache = buffer(NUM_SLOTS * DIM * sizeof(float));
     b->v_cache = buffer(NUM_SLOTS * DIM * sizeof(float));
-    size_t bytes;
-    OK(attune_plan_workspace_size(b->plan, b->schedule, &bytes));
-    b->workspace = buffer(bytes + 1);
     const float zero = 0;
     const cl_mem all[] = {b->q, b->o, b->k_cache, b->v_cache};
     for (int i = 0; i < 4; i++)
@@ -188,7 +185,6 @@ static attune_status run_tables(struct bench *b, enum table_kind kind, bool with
         ones[i] = 1;
     args.q = packed(b->q);
     args.o = packed(b->o);
-    args.workspace = packed(b->workspace);
     args.k_cache = packed(b->k_cache);
     args.v_cache = packed(b->v_cache);
     args.workspace = packed(b->workspace);

@@ -267,8 +267,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_search),
         cmocka_unit_test(plans_measure_on_their_layout),
-        cmocka_unit_test(layout_choice),
         cmocka_unit_test(background_job),
+        cmocka_unit_test(layout_choice),
         cmocka_unit_test(probes),
         cmocka_unit_test(endless_kernel_is_stopped),
     };
