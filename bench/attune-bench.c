@@ -86,14 +86,15 @@ static void print_json_row(const attune_problem *problem, const attune_device_in
     bool timed = m->outcome == ATTUNE_OUTCOME_OK && m->time_ms > 0;
     double rate = timed ? 1e-6 / m->time_ms : 0; /* 1 / ms to 1e9 / s */
     json_line(json_pack(
-        "{so so so so so so so so so so so so so so sb}", "workload", json_text(attune_problem_name(problem)),
+        "{so so so so so so so so so so so so so so so so so sb}", "workload", json_text(attune_problem_name(problem)),
         "backend", json_text(info->backend), "simulated", json_text(info->simulated), "config", json_text(m->config),
         "source", json_text(m->source), "time_ms", json_figure(timed ? m->time_ms : 0), "gflops",
         json_figure(attune_problem_flops(problem) * rate), "gbps", json_figure(attune_problem_bytes(problem) * rate),
-        "roofline_share", json_figure(timed ? m->roofline_ms / m->time_ms : 0), "vs_untuned",
-        json_figure(row->vs_untuned), "vs_plain", json_figure(row->comparison.ratio[BASELINE_PLAIN]), "vs_fixed_tile",
-        json_figure(row->comparison.ratio[BASELINE_FIXED_TILE]), "max_abs_err", json_number(m->max_abs_err), "rel_err",
-        json_number(m->rel_err), "ok", row->ok));
+        "roofline_share", json_figure(timed ? m->roofline_ms / m->time_ms : 0), "peak_gflops",
+        json_figure(m->peak_gflops), "peak_reading", json_text(m->peak_reading), "read_gbps", json_figure(m->read_gbps),
+        "vs_untuned", json_figure(row->vs_untuned), "vs_plain", json_figure(row->comparison.ratio[BASELINE_PLAIN]),
+        "vs_fixed_tile", json_figure(row->comparison.ratio[BASELINE_FIXED_TILE]), "max_abs_err",
+        json_number(m->max_abs_err), "rel_err", json_number(m->rel_err), "ok", row->ok));
 }
 
 /* A figure in a column of 9, or a dash. */

@@ -32,7 +32,8 @@ static attune_status context_new(const attune_context_options *options, const st
         return status;
     }
     pthread_mutex_init(&context->programs_lock, NULL);
-    select_probe(context->cache, &context->choice);
+    struct probe_record probe;
+    select_probe(context->cache, &context->choice, &probe);
     *out = context;
     return ATTUNE_OK;
 }

@@ -149,14 +149,9 @@ static void write_id(attune_kv_order order, struct attune_kv_layout *layout)
     snprintf(layout->id, sizeof layout->id, "%s,%s,%s", pages, strides, dtype_name(layout->dtype));
 }
 
-attune_status attune_kv_layout_create(attune_context *context, const attune_kv_layout_options *options,
-                                      attune_kv_layout **out)
+attune_status kv_layout_init(attune_context *context, const attune_kv_layout_options *options,
+                             struct attune_kv_layout *out)
 {
-    if (!out)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
-    *out = NULL;
-    if (!context)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "context is NULL");
     attune_status status = struct_check(options, sizeof *options, "options");
     if (status != ATTUNE_OK || (status = check_sizes(options)) != ATTUNE_OK)
         return status;
@@ -179,6 +174,22 @@ attune_status attune_kv_layout_create(attune_context *context, const attune_kv_l
         (status = cache_bytes(&layout, &layout.v, layout.head_dim_vo, &bytes)))
         return status;
     write_id(options->order, &layout);
+    *out = layout;
+    return ATTUNE_OK;
+}
+
+attune_status attune_kv_layout_create(attune_context *context, const attune_kv_layout_options *options,
+                                      attune_kv_layout **out)
+{
+    if (!out)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!context)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "context is NULL");
+    struct attune_kv_layout layout;
+    attune_status status = kv_layout_init(context, options, &layout);
+    if (status != ATTUNE_OK)
+        return status;
     *out = malloc(sizeof **out);
     if (!*out)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a layout");

@@ -21,6 +21,11 @@ struct attune_kv_layout {
     char id[96];
 };
 
+/* Everything of attune_kv_layout_create but the allocation. context may be NULL for a layout that is only asked for its id and
+ * strides. */
+attune_status kv_layout_init(attune_context *context, const attune_kv_layout_options *options,
+                             struct attune_kv_layout *out);
+
 /* Elements from the first to one past the last of a tensor [tokens, heads, dim]; false on overflow or negative strides.
  * 0 for an empty tensor. */
 bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head,
@@ -29,6 +34,13 @@ bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_to
 /* The same of a cache in layout, with its own strides or others. */
 bool kv_cache_extent(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim,
                      int64_t *extent);
+
+/* True where the strides that count are equal. */
+static inline bool kv_strides_equal(const struct attune_kv_layout *layout, const struct kv_strides *a,
+                                    const struct kv_strides *b)
+{
+    return a->page == b->page && a->head == b->head && (layout->page_size == 1 || a->token == b->token);
+}
 
 /* True where no two of its rows of dim elements share one. */
 bool kv_rows_apart(const struct attune_kv_layout *layout, const struct kv_strides *strides, int64_t dim);

@@ -45,7 +45,7 @@ static attune_status tune(attune_context *context, const attune_problem *const *
     /* The plan will run in this context, so nothing may be chosen that its kernels cannot use. */
     const struct device_limits *limits = &context->choice.limits;
     const struct probe_facts facts = {(int32_t)limits->features, limits->half_load, limits->max_work_group_size};
-    if ((status = target_apply_probe(target, &facts)) != ATTUNE_OK) {
+    if ((status = target_apply_facts(target, &facts)) != ATTUNE_OK) {
         attune_target_destroy(&target);
         return status;
     }
@@ -57,6 +57,26 @@ static attune_status tune(attune_context *context, const attune_problem *const *
     free(results);
     attune_target_destroy(&target);
     return status;
+}
+
+/* The order and padding by which a problem names the layout's strides; false where none does. */
+static bool name_strides(const attune_kv_layout *layout, struct attune_problem *like)
+{
+    int64_t token = layout->page_size == 1 ? layout->k.page : layout->k.token, dim = layout->head_dim_qk;
+    const int64_t pads[] = {token - layout->num_kv_heads * dim, layout->k.head - layout->page_size * dim};
+    const attune_kv_order orders[] = {ATTUNE_KV_NHD, ATTUNE_KV_HND};
+    for (int i = 0; i < (layout->page_size == 1 ? 1 : 2); i++) {
+        if (pads[i] < 1 || pads[i] > PROBLEM_PAD_MAX)
+            continue;
+        like->kv_order = orders[i];
+        like->kv_pad = (int32_t)pads[i];
+        attune_kv_layout_options o = problem_layout(like, layout->num_slots);
+        const struct kv_strides k = {o.k_stride_page, o.k_stride_token, o.k_stride_head};
+        const struct kv_strides v = {o.v_stride_page, o.v_stride_token, o.v_stride_head};
+        if (kv_strides_equal(layout, &k, &layout->k) && kv_strides_equal(layout, &v, &layout->v))
+            return true;
+    }
+    return false;
 }
 
 /* One problem for each shape's bucket: the second of a bucket would overwrite the first one's entry. */
@@ -72,12 +92,13 @@ static bool is_first(const attune_attention_desc *desc, const attune_shape *shap
 attune_status plan_tune(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
                         const struct shape_list *list, const attune_tune_options *options, attune_tune_summary *summary)
 {
-    if (layout && layout->order == ATTUNE_KV_STRIDED)
+    struct attune_problem like = {.desc = *desc,
+                                  .page_size = layout ? layout->page_size : 0,
+                                  .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
+    if (layout && layout->order == ATTUNE_KV_STRIDED && !name_strides(layout, &like))
         return set_error(ATTUNE_ERROR_UNSUPPORTED,
-                         "not supported in this version: measuring on a layout of other strides than NHD or HND; plan with "
-                         "ATTUNE_ESTIMATE");
-    const struct attune_problem like = {.page_size = layout ? layout->page_size : 0,
-                                        .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
+                         "not supported in this version: measuring on a layout of other strides than those of NHD or HND, "
+                         "padded or not; plan with ATTUNE_ESTIMATE");
     attune_problem **problems = calloc(list->count, sizeof(attune_problem *));
     if (!problems)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", list->count);

@@ -113,13 +113,13 @@ static attune_status fill(struct attune_plan *plan, const attune_plan_options *o
     }
     for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++)
         status = plan_compile(plan, &plan->configs[i]);
+    if (status == ATTUNE_OK && options->validate)
+        status = plan_compile_check(plan);
     const struct kernel_facts *facts = &plan->facts;
     const struct merge_facts merge = {facts->head_dim_vo, facts->o_type, facts->causal, facts->half_load,
                                       facts->sub_group_size};
     if (status == ATTUNE_OK)
         status = merge_program_create(plan->context, &merge, &plan->merge);
-    if (status == ATTUNE_OK && options->validate)
-        status = plan_compile_check(plan);
     if (status == ATTUNE_OK)
         sign(plan);
     return status;
@@ -179,10 +179,10 @@ void attune_plan_destroy(attune_plan **address)
     for (int32_t i = 0; i < plan->num_configs; i++)
         if (plan->configs[i].program)
             clReleaseProgram(plan->configs[i].program);
-    if (plan->merge.program)
-        clReleaseProgram(plan->merge.program);
     if (plan->check)
         clReleaseProgram(plan->check);
+    if (plan->merge.program)
+        clReleaseProgram(plan->merge.program);
     free(plan->points);
     free(plan);
 }

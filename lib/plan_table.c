@@ -132,8 +132,8 @@ static attune_status answer(struct table *table, struct shape_bucket bucket, str
     const struct backend_choice *choice = &plan->context->choice;
     select_problem_key(&plan->desc, plan->has_layout ? plan->layout.id : "", bucket, &table->key);
     struct selection selection;
-    attune_status status =
-        select_config(plan->context->cache, &table->key, choice->backend, &choice->limits, &plan->facts, &selection);
+    attune_status status = select_config(plan->context->cache, &table->key, &table->portfolio, choice->backend,
+                                         &choice->limits, &plan->facts, &selection);
     if (status != ATTUNE_OK)
         return status;
     bool tuned = !strcmp(selection.source, "tuned");
@@ -181,15 +181,11 @@ static void load_portfolio(struct table *table)
 {
     const struct attune_plan *plan = table->plan;
     const struct backend_choice *choice = &plan->context->choice;
-    char why[160];
     select_device_key(choice, &table->key);
     select_problem_key(&plan->desc, plan->has_layout ? plan->layout.id : "", (struct shape_bucket){0}, &table->key);
     if (!plan->context->cache)
         return;
-    portfolio_find(plan->context->cache, &table->key, &table->portfolio);
-    for (int32_t i = table->portfolio.num_configs - 1; i >= 0; i--)
-        if (!backend_config_valid(&choice->limits, &plan->facts, &table->portfolio.configs[i], why, sizeof why))
-            portfolio_drop(&table->portfolio, i);
+    portfolio_find_valid(plan->context->cache, &table->key, &choice->limits, &plan->facts, &table->portfolio);
 }
 
 /* ---- the choice */

@@ -303,6 +303,17 @@ bool portfolio_find(struct cache *cache, const struct cache_key *key, struct por
     return found;
 }
 
+bool portfolio_find_valid(struct cache *cache, const struct cache_key *key, const struct device_limits *limits,
+                          const struct kernel_facts *facts, struct portfolio *out)
+{
+    char why[160];
+    bool found = portfolio_find(cache, key, out);
+    for (int32_t i = out->num_configs - 1; i >= 0; i--)
+        if (!backend_config_valid(limits, facts, &out->configs[i], why, sizeof why))
+            portfolio_drop(out, i);
+    return found;
+}
+
 attune_status portfolio_store(struct cache *cache, const struct cache_key *key, const struct portfolio *portfolio)
 {
     json_t *object = key_json(key), *content = json_object();

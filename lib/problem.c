@@ -122,6 +122,8 @@ static attune_status make_text(struct attune_problem *problem)
     strbuf_printf(&text, ",page=%d", (int)problem->page_size);
     if (problem->kv_order == ATTUNE_KV_HND)
         strbuf_printf(&text, ",order=hnd");
+    if (problem->kv_pad)
+        strbuf_printf(&text, ",kvpad=%d", (int)problem->kv_pad);
     if (problem->block_table)
         strbuf_printf(&text, ",table=1");
     attune_status status = append_lengths(&text, problem);
@@ -173,6 +175,15 @@ static attune_status check_cache(const struct attune_problem *problem)
     if (problem->kv_order != ATTUNE_KV_NHD && no_cache)
         return set_error(ATTUNE_ERROR_SYNTAX, "order=hnd is given; without a KV cache (prefill, or page=0) K and V "
                                               "are rows of tokens");
+    if (problem->kv_pad && no_cache)
+        return set_error(ATTUNE_ERROR_SYNTAX,
+                         "kvpad=%d is given; without a KV cache (prefill, or page=0) there is "
+                         "nothing to pad",
+                         (int)problem->kv_pad);
+    if (problem->kv_pad && problem->kv_order == ATTUNE_KV_HND && problem->page_size == 1)
+        return set_error(ATTUNE_ERROR_SYNTAX,
+                         "kvpad=%d is given; with order=hnd it pads pages, of which page=1 has none",
+                         (int)problem->kv_pad);
     return ATTUNE_OK;
 }
 
@@ -221,6 +232,7 @@ attune_status problem_create_like(const struct attune_problem *like, const attun
     problem->desc.size = sizeof problem->desc;
     problem->page_size = like->page_size;
     problem->kv_order = like->kv_order;
+    problem->kv_pad = like->kv_pad;
     problem->block_table = like->block_table;
     problem->batch = batch;
     memcpy(problem->q_len, q_len, bytes);
@@ -291,6 +303,17 @@ attune_status attune_problem_supported(const attune_problem *problem)
     return ATTUNE_OK;
 }
 
+/* Strides of K or V where rows are padded. */
+static void set_padded_strides(const struct attune_problem *problem, int64_t dim, int64_t *page, int64_t *token,
+                               int64_t *head)
+{
+    int64_t heads = problem->desc.num_kv_heads, page_size = problem->page_size;
+    bool nhd = problem->kv_order == ATTUNE_KV_NHD;
+    *token = nhd ? heads * dim + problem->kv_pad : dim;
+    *head = nhd ? dim : page_size * dim + problem->kv_pad;
+    *page = nhd ? page_size * *token : heads * *head;
+}
+
 attune_kv_layout_options problem_layout(const struct attune_problem *problem, int64_t num_slots)
 {
     attune_kv_layout_options options = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
@@ -301,6 +324,13 @@ attune_kv_layout_options problem_layout(const struct attune_problem *problem, in
     options.head_dim_vo = problem->desc.head_dim_vo;
     options.page_size = problem->page_size;
     options.num_slots = num_slots;
+    if (problem->kv_pad) {
+        options.order = ATTUNE_KV_STRIDED;
+        set_padded_strides(problem, options.head_dim_qk, &options.k_stride_page, &options.k_stride_token,
+                           &options.k_stride_head);
+        set_padded_strides(problem, options.head_dim_vo, &options.v_stride_page, &options.v_stride_token,
+                           &options.v_stride_head);
+    }
     return options;
 }
 
@@ -385,6 +415,7 @@ struct kernel_facts problem_facts(const attune_attention_desc *desc, int32_t pag
         .precision = (int32_t)desc->precision,
         .sub_group_size = backend_sub_group_size(choice),
         .half_load = choice->limits.half_load,
+        .decode = desc->operation == ATTUNE_DECODE,
     };
 }
 

@@ -21,12 +21,14 @@ enum problem_extra {
 #define PROBLEM_TEXT_MAX 4096
 #define PROBLEM_BATCH_MAX 1048576
 #define PROBLEM_PAGE_MAX 65536
+#define PROBLEM_PAD_MAX 65536
 
 struct attune_problem {
     attune_attention_desc desc;
     uint32_t extras;   /* enum problem_extra bits; 0 for every problem that is supported */
     int32_t page_size; /* 0: contiguous, no page table (always in PREFILL); 1: slots */
     attune_kv_order kv_order; /* of the cache: NHD or HND; NHD where page_size is 0 */
+    int32_t kv_pad; /* elements left free behind each token's heads (NHD) or each head's tokens of a page (HND) */
     bool block_table;  /* the page table is 2-D, not CSR; false where page_size is 0 */
     int32_t batch;
     int32_t *q_len, *kv_len; /* [batch]; EXTEND: kv_len = prefix + q_len */
@@ -38,7 +40,7 @@ struct attune_problem {
  * attune_problem_parse, INVALID_SIZE also for lengths whose text would pass PROBLEM_TEXT_MAX. */
 attune_status problem_create(const attune_attention_desc *desc, int32_t page_size, int32_t batch, const int32_t *q_len,
                              const int32_t *kv_len, attune_problem **out);
-/* A problem of desc with given lengths whose cache is that of `like` (page size, order, kind of page table; nothing else of it
+/* A problem of desc with given lengths whose cache is that of `like` (page size, order, padding, kind of page table; nothing else of it
  * is looked at). */
 attune_status problem_create_like(const struct attune_problem *like, const attune_attention_desc *desc, int32_t batch,
                                   const int32_t *q_len, const int32_t *kv_len, attune_problem **out);

@@ -32,6 +32,7 @@ enum field {
     F_MLA,
     F_PAGE,
     F_ORDER,
+    F_KVPAD,
     F_TABLE,
     F_BATCH,
     F_PREFIX,
@@ -42,7 +43,7 @@ enum field {
 
 static const char *const field_names[NUM_FIELDS] = {
     "hq",    "hkv",   "d",    "dv",   "q",   "kv",   "o",     "prec",  "causal", "align",  "window", "wright", "cap",
-    "scale", "sinks", "tree", "bias", "mla", "page", "order", "table", "batch",  "prefix", "kvlen",  "new"};
+    "scale", "sinks", "tree", "bias", "mla", "page", "order", "kvpad", "table", "batch",  "prefix", "kvlen",  "new"};
 
 /* A field's value inside the text; text is NULL where the field was not given. */
 struct value {
@@ -198,6 +199,7 @@ static attune_status read_cache(const struct value *values, struct attune_proble
     if ((status =
              read_int_field(values, F_PAGE, 0, PROBLEM_PAGE_MAX, ATTUNE_ERROR_INVALID_SIZE, &problem->page_size)) ||
         (status = read_word(values, F_ORDER, orders, 2, &order)) ||
+        (status = read_int_field(values, F_KVPAD, 0, PROBLEM_PAD_MAX, ATTUNE_ERROR_INVALID_SIZE, &problem->kv_pad)) ||
         (status = read_int_field(values, F_TABLE, 0, 1, ATTUNE_ERROR_INVALID_SIZE, &table)))
         return status;
     problem->kv_order = order ? ATTUNE_KV_HND : ATTUNE_KV_NHD;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The launcher, which attune_attention_run and attune_merge_states share; and what recordings share with them. */
+ * What attune_attention_run and attune_merge_states share: the launcher; and what recordings share with them. */
 #ifndef ATTUNE_RUN_H
 #define ATTUNE_RUN_H
 

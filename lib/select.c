@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "select.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,14 +26,29 @@ void select_apply_probe(const struct probe_facts *facts, struct device_limits *l
         limits->max_work_group_size = facts->max_work_group_size;
 }
 
-bool select_probe(struct cache *cache, struct backend_choice *choice)
+/* Files wander between machines of one name, on shared home folders say, and an instruction that a host processor lacks
+ * ends the process. */
+static void keep_to_host(struct device_limits *limits)
+{
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx512f"))
+        limits->features &= ~(uint32_t)(FEATURE_F16C | FEATURE_BF16_DOT);
+    if (!__builtin_cpu_supports("avx512bf16"))
+        limits->features &= ~(uint32_t)FEATURE_BF16_DOT;
+#endif
+    if (limits->half_load == HALF_LOAD_F16C && !(limits->features & FEATURE_F16C))
+        limits->half_load = HALF_LOAD_INTEGER;
+}
+
+bool select_probe(struct cache *cache, struct backend_choice *choice, struct probe_record *out)
 {
     struct cache_key key = {0};
-    struct probe_facts facts;
     select_device_key(choice, &key);
-    if (!cache_probe_find(cache, &key, &facts))
+    if (!cache_probe_find(cache, &key, out))
         return false;
-    select_apply_probe(&facts, &choice->limits);
+    select_apply_probe(&out->facts, &choice->limits);
+    if (choice->device.type & CL_DEVICE_TYPE_CPU)
+        keep_to_host(&choice->limits);
     return true;
 }
 
@@ -85,16 +101,42 @@ static bool accept(struct selection *out, const struct cache_entry *entry, const
     return true;
 }
 
-attune_status select_config(struct cache *cache, const struct cache_key *key, const struct backend *backend,
-                            const struct device_limits *limits, const struct kernel_facts *facts, struct selection *out)
+/* Starts out->why. */
+static bool select_tuned(struct cache *cache, const struct cache_key *key, const struct device_limits *limits,
+                         const struct kernel_facts *facts, struct selection *out)
 {
     memset(out, 0, sizeof *out);
-    if (cache && cache_find(cache, key, &out->entry, &out->level)) {
-        if (accept(out, &out->entry, limits, facts, "tuned"))
-            return ATTUNE_OK;
-    } else {
-        copy_string(out->why, sizeof out->why, "no entry for this shape; ");
-    }
+    if (cache && cache_find(cache, key, &out->entry, &out->level))
+        return accept(out, &out->entry, limits, facts, "tuned");
+    copy_string(out->why, sizeof out->why, "no entry for this shape; ");
+    return false;
+}
+
+/* The nearest row of the portfolio. Every entry that was written since there are portfolios has its row there, so that
+ * the folder of entries need not be read. */
+static bool select_row(const struct portfolio *portfolio, struct shape_bucket bucket, struct selection *out)
+{
+    const struct portfolio_row *row = portfolio ? portfolio_nearest(portfolio, bucket) : NULL;
+    if (!row)
+        return false;
+    struct shape_ranges at = shape_bucket_ranges(row->bucket);
+    size_t used = strlen(out->why);
+    snprintf(out->why + used, sizeof out->why - used,
+             "nearest shape of the portfolio answers (q_len from %" PRId64 ", kv_len from %" PRId64
+             ", sequences x KV heads from %" PRId64 ")",
+             at.q_len[0], at.kv_len[0], at.heads[0]);
+    out->config = portfolio->configs[portfolio_best(portfolio, row)];
+    out->source = "nearest";
+    return true;
+}
+
+attune_status select_config(struct cache *cache, const struct cache_key *key, const struct portfolio *portfolio,
+                            const struct backend *backend, const struct device_limits *limits,
+                            const struct kernel_facts *facts, struct selection *out)
+{
+    const struct shape_bucket bucket = {key->q_class, key->log2_kv, key->log2_heads};
+    if (select_tuned(cache, key, limits, facts, out) || select_row(portfolio, bucket, out))
+        return ATTUNE_OK;
     if (cache && cache_find_nearest(cache, key, &out->entry, &out->level) &&
         accept(out, &out->entry, limits, facts, "nearest"))
         return ATTUNE_OK;

@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 #include "cache/cache.h"
 #include "cache/probes.h"
+#include "portfolio.h"
 #include "problem.h"
 
 /* The device half of a key. */
@@ -13,7 +14,7 @@ void select_device_key(const struct backend_choice *choice, struct cache_key *ke
 /* Narrows and widens what the device reports by what a probe of it showed. */
 void select_apply_probe(const struct probe_facts *facts, struct device_limits *limits);
 /* The same with the probe file that the cache has. False, and nothing changed, where it has none. */
-bool select_probe(struct cache *cache, struct backend_choice *choice);
+bool select_probe(struct cache *cache, struct backend_choice *choice, struct probe_record *out);
 /* The half that the descriptor, layout and shape determine; layout_id is "" without a cache. */
 void select_problem_key(const attune_attention_desc *desc, const char *layout_id, struct shape_bucket bucket,
                         struct cache_key *key);
@@ -21,15 +22,16 @@ void select_problem_key(const attune_attention_desc *desc, const char *layout_id
 struct selection {
     struct kernel_config config;
     const char *source;       /* "tuned", "nearest" or "default" */
-    struct cache_entry entry; /* that answered; not for "default" */
+    struct cache_entry entry; /* that answered; not for "default", nor for a portfolio's row */
     enum cache_level level;   /* of entry */
     char why[512];            /* what answered, and why the levels before it did not */
 };
 
-/* Looks key up: exact entry with a valid receipt -> nearest shape of the same class -> the backend's untuned default.
- * cache may be NULL. UNSUPPORTED when not even a default is valid. Never measures. */
-attune_status select_config(struct cache *cache, const struct cache_key *key, const struct backend *backend,
-                            const struct device_limits *limits, const struct kernel_facts *facts,
-                            struct selection *out);
+/* Looks key up: exact entry with a valid receipt -> nearest shape of the same class, in the portfolio of the key's descriptor,
+ * then among the entries -> the backend's untuned default. cache and portfolio may be NULL; what is in portfolio is valid
+ * here. UNSUPPORTED when not even a default is valid. Never measures. */
+attune_status select_config(struct cache *cache, const struct cache_key *key, const struct portfolio *portfolio,
+                            const struct backend *backend, const struct device_limits *limits,
+                            const struct kernel_facts *facts, struct selection *out);
 
 #endif

@@ -78,7 +78,7 @@ attune_status check_cache_tensor(const struct attune_kv_layout *layout, const at
         strides->head = t->stride_head;
     if ((t->stride_token && t->stride_token != *token) || (t->stride_head && t->stride_head != strides->head))
         return set_error(ATTUNE_ERROR_MISMATCH,
-                         "%s has strides (%lld, %lld); the plan's layout has (%lld, %lld), which 0 stands for", e->name,
+                         "%s has strides (%lld, %lld); the layout has (%lld, %lld), which 0 stands for", e->name,
                          (long long)t->stride_token, (long long)t->stride_head, (long long)*token,
                          (long long)strides->head);
     attune_status status = check_tensor(layout->context, t, &start, at);

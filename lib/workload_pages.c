@@ -36,13 +36,13 @@ static bool set_geometry(const attune_problem *problem, const struct workload_op
     cache->tokens = slots;
     cache->dim = dim;
     cache->offset = options->offset;
-    cache->stride_token = (hnd ? dim : heads * dim) + pad;
+    cache->stride_token = (hnd ? dim : heads * dim + problem->kv_pad) + pad;
     cache->stride_head = dim;
     cache->stride_page = cache->stride_token;
     if (page_size > 1)
         cache->stride_page = page_size * cache->stride_token + pad;
     if (hnd) {
-        cache->stride_head = (page_size == 1 ? slots : page_size) * cache->stride_token + pad;
+        cache->stride_head = (page_size == 1 ? slots : page_size) * cache->stride_token + problem->kv_pad + pad;
         if (page_size > 1)
             cache->stride_page = heads * cache->stride_head + pad;
     }

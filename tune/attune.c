@@ -18,11 +18,15 @@ static const struct command {
      "Lists every device as every backend sees it, with the limits that the backend enforces.\n"
      "  --json   one JSON object a line\n"},
     {"probe", "measure what a device can do", command_probe,
-     "usage: attune probe [--backend B] [--device D] [--json]\n"
+     "usage: attune probe [--backend B] [--device D] [--cache-dir D] [--json]\n"
      "\n"
-     "Measures multiply-add rates, read bandwidth, launch cost and timer resolution, each in a worker process.\n"
+     "Measures rates by vector width and type, bandwidth by footprint, costs of launches and barriers, and limits "
+     "that\n"
+     "hold in fact; tries optional instructions and compares them with the host. Each trial runs in a worker process.\n"
+     "The cache keeps the outcome: kernels then use what was shown to run and to be right.\n"
      "  --backend B   zw-m890, gpu or cpu            [$ATTUNE_BACKEND or zw-m890]\n"
      "  --device D    PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+     "  --cache-dir D folder of the cache            [$ATTUNE_CACHE_DIR]\n"
      "  --json        one JSON object\n"},
     {"tune", "search for the best kernels of workloads and remember them", command_tune,
      "usage: attune tune --workload W... | --suite S [options]\n"
@@ -48,6 +52,24 @@ static const struct command {
      "  --dry-run           say what would be done, and its worst-case cost\n"
      "\n"
      "The first SIGINT or SIGTERM stops in order (winners so far are kept), the second at once.\n"},
+    {"layout", "choose how the KV cache lies in memory", command_layout,
+     "usage: attune layout --workload W... [options]\n"
+     "\n"
+     "Measures the layouts that a KV cache could have on all workloads that share it (extends and decodes of one model),\n"
+     "appending included, and names the fastest. A layout wins over NHD only if it is 1% faster beyond doubt.\n"
+     "The choice is remembered.\n"
+     "  --workload W      as in attune tune; may be repeated. Their own layouts do not matter\n"
+     "  --weights A/B...  how often each workload runs       [equally often]\n"
+     "  --pages P/Q...    page sizes that the engine could use, at most 4  [the workloads' own]\n"
+     "  --slots N         tokens that the cache holds         [1048576]\n"
+     "  --backend B       zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
+     "  --device D        PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+     "  --rounds N        samples of each layout and workload [9]\n"
+     "  --max-seconds S   start no round after this, 0 = no limit  [0]\n"
+     "  --seed N          of inputs and order                 [1]\n"
+     "  --again           measure even where the cache answers\n"
+     "  --cache-dir D     folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
+     "  --json            one JSON object\n"},
     {"cache", "list, show and explain remembered kernels", command_cache,
      "usage: attune cache list [--cache-dir D] [--json]\n"
      "       attune cache show KEY [--cache-dir D]\n"

@@ -55,20 +55,41 @@ enum exit_code command_devices(int argc, char **argv)
     return count ? EXIT_DONE : EXIT_NO_DEVICE;
 }
 
+static void print_reading(const attune_probe_reading *reading)
+{
+    if (reading->value > 0)
+        printf("  %-20s %10.4g %-10s", reading->name, reading->value, reading->unit);
+    else
+        printf("  %-20s %10s %-10s", reading->name, "-", "");
+    printf(reading->note[0] ? " %s\n" : "\n", reading->note);
+}
+
 static void print_probe(const attune_probe_result *probe)
 {
+    static const char *const features[] = {"fp16 arithmetic", "sub-groups", "int8 dot products", "bf16 dot products",
+                                           "vcvtph2ps"};
     print_device(&probe->device);
-    printf("multiply-add (fp32)  %.4g GFLOP/s; by vector width", probe->fma_peak_gflops);
+    for (int32_t i = 0; i < probe->num_readings; i++)
+        print_reading(&probe->readings[i]);
+    printf("fp16 is widened by %s; instructions that run and are right:", probe->half_load);
     for (int i = 0; i < 5; i++)
-        printf(" %d: %.4g%s", 1 << i, probe->fma_gflops[i], i < 4 ? "," : "\n");
-    printf("read bandwidth       %.4g GB/s\n", probe->read_gbps);
-    printf("launch + finish      %.3g us, enqueue alone %.3g us\n", probe->launch_us, probe->enqueue_us);
-    if (probe->timer_ns > 0)
-        printf("event clock          steps of %.3g ns\n", probe->timer_ns);
-    else
-        printf("event clock          none\n");
+        if (probe->features & 1u << i)
+            printf(" %s;", features[i]);
+    printf(probe->features ? "\n" : " none of the optional ones\n");
     if (probe->failures[0])
-        printf("failed               %s\n", probe->failures);
+        printf("failed: %s\n", probe->failures);
+}
+
+static json_t *readings_json(const attune_probe_result *probe)
+{
+    json_t *list = json_array();
+    for (int32_t i = 0; i < probe->num_readings; i++) {
+        const attune_probe_reading *r = &probe->readings[i];
+        json_array_append_new(list,
+                              json_pack("{so so so so}", "name", json_text(r->name), "value", json_figure(r->value),
+                                        "unit", json_text(r->unit), "note", json_text(r->note)));
+    }
+    return list;
 }
 
 static json_t *probe_json(const attune_probe_result *probe)
@@ -78,10 +99,21 @@ static json_t *probe_json(const attune_probe_result *probe)
         json_array_append_new(rates, json_figure(probe->fma_gflops[i]));
     json_object_set_new(json, "fma_gflops", rates);
     json_object_set_new(json, "fma_peak_gflops", json_figure(probe->fma_peak_gflops));
+    json_object_set_new(json, "fp16_gflops", json_figure(probe->fp16_gflops));
+    json_object_set_new(json, "bf16_dot_gflops", json_figure(probe->bf16_dot_gflops));
+    json_object_set_new(json, "int8_dot_gops", json_figure(probe->int8_dot_gops));
     json_object_set_new(json, "read_gbps", json_figure(probe->read_gbps));
+    json_object_set_new(json, "local_gbps", json_figure(probe->local_gbps));
+    json_object_set_new(json, "barrier_ns", json_figure(probe->barrier_ns));
+    json_object_set_new(json, "opaque_loop_gain", json_figure(probe->opaque_loop_gain));
     json_object_set_new(json, "launch_us", json_figure(probe->launch_us));
     json_object_set_new(json, "enqueue_us", json_figure(probe->enqueue_us));
     json_object_set_new(json, "timer_ns", json_figure(probe->timer_ns));
+    json_object_set_new(json, "features", json_integer(probe->features));
+    json_object_set_new(json, "half_load", json_text(probe->half_load));
+    json_object_set_new(json, "largest_work_group", json_integer(probe->max_work_group_size));
+    json_object_set_new(json, "private_fast_bytes", json_integer(probe->private_fast_bytes));
+    json_object_set_new(json, "readings", readings_json(probe));
     json_object_set_new(json, "failures", json_text(probe->failures));
     return json;
 }
@@ -93,6 +125,7 @@ enum exit_code command_probe(int argc, char **argv)
     target_options.log = cli_log;
     const struct option options[] = {{"backend", OPTION_TEXT, &target_options.backend, 0, 0},
                                      {"device", OPTION_TEXT, &target_options.device, 0, 0},
+                                     {"cache-dir", OPTION_TEXT, &target_options.cache_dir, 0, 0},
                                      {"json", OPTION_FLAG, &json, 0, 0},
                                      {NULL}};
     if (!cli_parse(argc, argv, options, NULL))

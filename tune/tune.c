@@ -148,9 +148,9 @@ static void print_result(const attune_problem *problem, const attune_tune_result
     }
     printf("    %-11s %s\n", "config", result->config);
     if (result->roofline_ms > 0 && result->time_ms > 0)
-        printf("    %-11s %.1f%% of the roofline (%s; multiply-add %.4g GFLOP/s, read %.4g GB/s)\n", "roofline",
-               100 * result->roofline_ms / result->time_ms, format_ms(result->time_ms, ms), result->fma_gflops,
-               result->read_gbps);
+        printf("    %-11s %.1f%% of the roofline (%s; %s %.4g GFLOP/s, read %.4g GB/s)\n", "roofline",
+               100 * result->roofline_ms / result->time_ms, format_ms(result->time_ms, ms), result->peak_reading,
+               result->peak_gflops, result->read_gbps);
     if (result->gain > 0)
         printf("    %-11s %.3gx as fast as the untuned default (95%% interval %.3g to %.3g)\n", "untuned", result->gain,
                result->gain_low, result->gain_high);
@@ -180,6 +180,8 @@ static void print_json_result(const attune_problem *problem, const attune_tune_r
                   json_figure(result->time_ms), "default_ms", json_figure(result->default_ms));
     json_object_set_new(json, "fma_gflops", json_figure(result->fma_gflops));
     json_object_set_new(json, "read_gbps", json_figure(result->read_gbps));
+    json_object_set_new(json, "peak_gflops", json_figure(result->peak_gflops));
+    json_object_set_new(json, "peak_reading", json_text(result->peak_reading));
     json_object_set_new(json, "max_abs_err", json_number(result->max_abs_err));
     json_object_set_new(json, "rel_err", json_number(result->rel_err));
     json_object_set_new(json, "config", json_text(result->config));
@@ -240,7 +242,7 @@ static void print_summary(const struct tune_arguments *a, const attune_tune_summ
     char text[160];
     if (!a->json)
         printf("%s after %d tests in %.1f s", end, (int)summary->tests, summary->seconds);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i <= ATTUNE_OUTCOME_IMPOSSIBLE; i++) {
         const char *name = attune_outcome_name((attune_outcome)i);
         json_object_set_new(outcomes, name, json_integer(summary->outcomes[i]));
         if (!a->json && summary->outcomes[i])

@@ -11,12 +11,13 @@
 
 #define MAX_INPUTS 512
 #define MAX_SLOTS 64
-#define NUM_PROBES 3
+#define NUM_PROBES 9
 
 /* One drawn workload on the device. */
 struct input {
     attune_problem *problem;
     struct workload_device device;
+    struct append *append; /* made by the first `append` */
 };
 
 /* One built configuration. */
@@ -30,7 +31,7 @@ struct probe {
     cl_program program;
     cl_kernel kernel;
     cl_mem buffer;
-    int vec;
+    char options[96]; /* that it was built with */
 };
 
 /* The instruction tried last. */
@@ -65,6 +66,7 @@ attune_status worker_unload(struct worker *worker, const json_t *request, json_t
 attune_status worker_build(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_poison(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_time(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_append(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_digest(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_fetch(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply);
@@ -79,6 +81,9 @@ const char *request_text(const json_t *request, const char *name);
 
 void slot_clear(struct slot *slot);
 void input_free(struct input *input);
+/* Reads a buffer's first bytes into the mapping that the supervisor sees, of which `shared` bytes are there. */
+attune_status share_buffer(struct worker *worker, cl_mem buffer, size_t bytes, size_t shared);
+void append_free(struct append **append);
 void probe_clear(struct probe *probe);
 void instruction_clear(struct instruction_trial *trial);
 struct probe_grid probe_grid_of(const struct worker *worker);

@@ -28,6 +28,7 @@ void input_free(struct input *input)
 {
     if (!input)
         return;
+    append_free(&input->append);
     workload_device_destroy(&input->device);
     attune_problem_destroy(&input->problem);
     free(input);

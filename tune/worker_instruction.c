@@ -84,16 +84,14 @@ static attune_status launch(struct worker *worker, int64_t launches)
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "a probe");
 }
 
-static attune_status share_output(struct worker *worker, size_t shared)
+attune_status share_buffer(struct worker *worker, cl_mem buffer, size_t bytes, size_t shared)
 {
-    size_t bytes = instruction_out_bytes(worker->instruction.instruction);
     if (bytes > shared)
         return set_error(ATTUNE_ERROR_MISMATCH, "results do not fit into %zu shared bytes", shared);
     uint8_t *mapping = mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_SHARED, 0);
     if (mapping == MAP_FAILED)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "the shared memory cannot be mapped");
-    cl_int code =
-        clEnqueueReadBuffer(worker->queue, worker->instruction.out, CL_TRUE, 0, bytes, mapping, 0, NULL, NULL);
+    cl_int code = clEnqueueReadBuffer(worker->queue, buffer, CL_TRUE, 0, bytes, mapping, 0, NULL, NULL);
     munmap(mapping, shared);
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueReadBuffer of a probe");
 }
@@ -109,7 +107,9 @@ attune_status worker_instruction(struct worker *worker, const json_t *request, j
         attune_status status = prepare(worker, instruction, "probe_instruction", CHECK_WG_SIZE, instruction->items);
         if (status == ATTUNE_OK)
             status = launch(worker, 1);
-        return status == ATTUNE_OK ? share_output(worker, (size_t)request_integer(request, "shared")) : status;
+        return status == ATTUNE_OK ? share_buffer(worker, worker->instruction.out, instruction_out_bytes(instruction),
+                                                  (size_t)request_integer(request, "shared"))
+                                   : status;
     }
     struct probe_grid grid = probe_grid_of(worker);
     attune_status status =

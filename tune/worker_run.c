@@ -2,6 +2,7 @@
  * Building and running candidates, by the way that engines take: plan, schedule, launcher, run. */
 #include "cl/program.h"
 #include "context.h"
+#include "schedule.h"
 #include "worker.h"
 
 void slot_clear(struct slot *slot)
@@ -52,11 +53,12 @@ attune_status worker_build(struct worker *worker, const json_t *request, json_t 
     return status;
 }
 
-/* From the start of the first run to the end of the last. */
-static int64_t span_of(cl_event first, cl_event last)
+/* From the start of the first run, or from the end of the marker before it, to the end of the last. */
+static int64_t span_of(cl_event marker, cl_event first, cl_event last)
 {
     cl_ulong start, end;
-    if (clGetEventProfilingInfo(first, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) != CL_SUCCESS ||
+    if (clGetEventProfilingInfo(marker ? marker : first, marker ? CL_PROFILING_COMMAND_END : CL_PROFILING_COMMAND_START,
+                                sizeof start, &start, NULL) != CL_SUCCESS ||
         clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) != CL_SUCCESS)
         return 0;
     return (int64_t)(end - start);
@@ -82,20 +84,29 @@ attune_status worker_time(struct worker *worker, const json_t *request, json_t *
         return set_error(ATTUNE_ERROR_MISMATCH, "slot %d holds nothing", index);
     int64_t launches = request_integer(request, "launches");
     status = workload_device_workspace(worker->context, slot->plan, slot->schedule, worker->queue, &input->device);
-    cl_event first = NULL, last = NULL;
+    if (status != ATTUNE_OK)
+        return status;
+    cl_event marker = NULL, first = NULL, last = NULL;
+    /* The event of a run with split keys is that of its merge. */
+    cl_int code =
+        slot->schedule->list.merge_rows ? clEnqueueMarkerWithWaitList(worker->queue, 0, NULL, &marker) : CL_SUCCESS;
+    if (code != CL_SUCCESS)
+        return cl_error(code, "clEnqueueMarkerWithWaitList before runs");
     for (int64_t i = 0; status == ATTUNE_OK && i < launches; i++) {
         cl_event *event = i == 0 ? &first : i == launches - 1 ? &last : NULL;
         status =
             attune_attention_run(slot->launcher, slot->schedule, &input->device.args, worker->queue, 0, NULL, event);
     }
-    cl_int code = clFinish(worker->queue);
+    code = clFinish(worker->queue);
     cl_event end = last ? last : first;
     if (status == ATTUNE_OK && code == CL_SUCCESS && end)
         code = event_error(end);
     if (status == ATTUNE_OK && code != CL_SUCCESS)
         status = cl_error(code, "a run that did not finish");
     if (status == ATTUNE_OK && first)
-        *reply = json_pack("{s:I}", "span_ns", (json_int_t)span_of(first, end));
+        *reply = json_pack("{s:I}", "span_ns", (json_int_t)span_of(marker, first, end));
+    if (marker)
+        clReleaseEvent(marker);
     if (first)
         clReleaseEvent(first);
     if (last)

@@ -11,6 +11,7 @@
  *   schedule  the work of one step: lengths -> work list attune_schedule_*
  *   launcher  one thread's kernel objects                attune_launcher_*
  *   run       enqueue on your queue                      attune_attention_run
+ *   KV cache  append, copy pages, export, import         attune_kv_append and others
  *
  * tune.h holds the tuner, the search as an API and the caches.
  *
@@ -348,7 +349,7 @@ typedef struct attune_plan_options {
  * options may be NULL. The plan is immutable and may be shared
  * between threads; it keeps no reference to desc, layout or options, but context must outlive it.
  * Errors: every argument error of the descriptor, MISMATCH (layout and desc), WRONG_CONTEXT (layout), NOT_TUNED, BUILD,
- * UNSUPPORTED, WORKER, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
+ * UNSUPPORTED (also MEASURE and EXHAUSTIVE on a layout of ATTUNE_KV_STRIDED), WORKER, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_plan_create(attune_context *context, const attune_attention_desc *desc,
                                             const attune_kv_layout *layout, const attune_plan_options *options,
                                             attune_plan **out);
@@ -593,6 +594,87 @@ ATTUNE_API attune_status attune_recording_run(attune_recording *recording, cl_co
 ATTUNE_API attune_status attune_attention_host(attune_context *context, const attune_attention_desc *desc, int32_t batch,
                                                const int32_t *q_len, const int32_t *kv_len, const float *q, const float *k,
                                                const float *v, float *o, float *lse);
+
+/* --------------------------------------------------------------------------------------------- KV cache */
+
+/* Operations on a cache that lies in a layout: append new rows, copy pages, export to and import from packed rows. None blocks,
+ * allocates or compiles; each checks every tensor before it enqueues one kernel on queue behind the wait list, and event (may
+ * be NULL, released by the caller) completes with it. Ids and slots are on the device, where they are not checked: one
+ * beyond the cache is undefined, and so are two writes to one slot. Element offsets are 64-bit.
+ * Errors of them all: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, MISSING_TENSOR, BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW,
+ * MISMATCH (strides of a cache that are not the layout's), WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL,
+ * DEVICE_LOST. */
+
+/* The kernel objects of one layout for one thread. Not thread-safe; the context must outlive it, the layout need not. */
+typedef struct attune_kv_launcher attune_kv_launcher;
+
+/* Compiles the operations for caches in layout; source_dtype is the type of the rows that attune_kv_append takes. Blocks:
+ * milliseconds with warm caches, else seconds. Errors: NULL_ARGUMENT, DTYPE, BUILD, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_kv_launcher_create(const attune_kv_layout *layout, attune_dtype source_dtype,
+                                                   attune_kv_launcher **out);
+ATTUNE_API void attune_kv_launcher_destroy(attune_kv_launcher **launcher);
+
+typedef struct attune_kv_append_args {
+    size_t size;
+    int64_t num_tokens;         /* new tokens, 0 to 2^31 - 1 */
+    attune_tensor k;            /* [num_tokens, num_kv_heads, head_dim_qk] source_dtype */
+    attune_tensor v;            /* [num_tokens, num_kv_heads, head_dim_vo] source_dtype */
+    attune_tensor slot_mapping; /* int32 [num_tokens]: page * page_size + token in page; negative = the token is skipped */
+    attune_tensor k_cache;      /* written, in the launcher's layout */
+    attune_tensor v_cache;      /* written, in the launcher's layout */
+} attune_kv_append_args;
+
+#define ATTUNE_KV_APPEND_ARGS_INIT                                                                                     \
+    {sizeof(attune_kv_append_args), 0, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, \
+     ATTUNE_TENSOR_INIT}
+
+/* Stores new rows of K and V in the cache's slots. Rows of another type than the cache's are rounded to nearest even; rows of
+ * its own type are stored bit for bit. */
+ATTUNE_API attune_status attune_kv_append(attune_kv_launcher *launcher, const attune_kv_append_args *args,
+                                          cl_command_queue queue, cl_uint num_wait, const cl_event *wait, cl_event *event);
+
+typedef struct attune_kv_copy_args {
+    size_t size;
+    int64_t num_pages;          /* pairs, 0 to the number of the layout's pages */
+    attune_tensor pages;        /* int32 [num_pages, 2]: source page, destination page */
+    attune_tensor k_cache;      /* written, in the launcher's layout */
+    attune_tensor v_cache;      /* written, in the launcher's layout */
+    attune_tensor from_k_cache; /* where source pages lie, in the launcher's layout; neither of the two = in the same cache */
+    attune_tensor from_v_cache;
+} attune_kv_copy_args;
+
+#define ATTUNE_KV_COPY_ARGS_INIT                                                                                       \
+    {sizeof(attune_kv_copy_args), 0, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,   \
+     ATTUNE_TENSOR_INIT}
+
+/* Copies whole pages, bit for bit, within one cache or between two (prefix sharing, copy on write). No page may be the
+ * destination of one pair and the source or destination of another. */
+ATTUNE_API attune_status attune_kv_copy_pages(attune_kv_launcher *launcher, const attune_kv_copy_args *args,
+                                              cl_command_queue queue, cl_uint num_wait, const cl_event *wait,
+                                              cl_event *event);
+
+typedef struct attune_kv_transfer_args {
+    size_t size;
+    int64_t num_tokens;    /* of the sequence, 0 to 2^31 - 1 */
+    attune_tensor pages;   /* int32 [ceil(num_tokens / page_size)]: the sequence's pages in order of position */
+    attune_tensor k;       /* [num_tokens, num_kv_heads, head_dim_qk] in the cache's type */
+    attune_tensor v;       /* [num_tokens, num_kv_heads, head_dim_vo] in the cache's type */
+    attune_tensor k_cache; /* in the launcher's layout */
+    attune_tensor v_cache; /* in the launcher's layout */
+} attune_kv_transfer_args;
+
+#define ATTUNE_KV_TRANSFER_ARGS_INIT                                                                                   \
+    {sizeof(attune_kv_transfer_args), 0, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,                   \
+     ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT}
+
+/* Gathers a sequence's tokens from its pages into k and v, bit for bit: canonical rows, whatever the layout, to offload them or
+ * to move them to another machine or layout. */
+ATTUNE_API attune_status attune_kv_export(attune_kv_launcher *launcher, const attune_kv_transfer_args *args,
+                                          cl_command_queue queue, cl_uint num_wait, const cl_event *wait, cl_event *event);
+
+/* The way back: stores k and v in the sequence's pages. The rest of the last page stays as it is. */
+ATTUNE_API attune_status attune_kv_import(attune_kv_launcher *launcher, const attune_kv_transfer_args *args,
+                                          cl_command_queue queue, cl_uint num_wait, const cl_event *wait, cl_event *event);
 
 #ifdef __cplusplus
 }

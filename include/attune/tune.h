@@ -23,7 +23,8 @@ typedef struct attune_problem attune_problem;
 /* Parses text of at most 4,096 characters; the result's text is canonical and can always be parsed back. Destroy it with
  * attune_problem_destroy. Fields: hq, hkv, d, dv, q, kv, o (dtypes: fp32 fp16 bf16; o defaults to q), prec (strict fast),
  * causal (0 1), align (br tl), window, wright, cap, scale, page (tokens a page of the KV cache: 0 = no cache, contiguous K and V,
- * the default of PREFILL; 1 = slots, the default of the others), order (nhd hnd: of the cache), table (0 = the page table is
+ * the default of PREFILL; 1 = slots, the default of the others), order (nhd hnd: of the cache), kvpad (elements left free
+ * behind each token's heads, or in order hnd behind each head's tokens of a page), table (0 = the page table is
  * CSR, 1 = a 2-D block table), batch, new (q_len, a/b/c list), prefix (EXTEND: cached keys, list), kvlen (PREFILL and DECODE: keys, list).
  * Lists shorter than the batch repeat. Known by name but not supported yet: kv=int8, sinks, tree, bias, mla (0 1).
  * Errors: NULL_ARGUMENT, SYNTAX (names the field), INVALID_SIZE (field, value and limit), OVERFLOW (lengths whose sum reaches
@@ -91,7 +92,8 @@ typedef enum attune_outcome {
     ATTUNE_OUTCOME_OUT_OF_MEMORY = 6, /* device memory, or the worker grew past its limit */
     ATTUNE_OUTCOME_DEVICE_LOST = 7,
     ATTUNE_OUTCOME_FAILED = 8,        /* another OpenCL error */
-    ATTUNE_OUTCOME_SLOW = 9           /* right, but dropped after the first sample (over 1.5 x the best) */
+    ATTUNE_OUTCOME_SLOW = 9,          /* right, but dropped after the first sample (over 1.5 x the best) */
+    ATTUNE_OUTCOME_IMPOSSIBLE = 10    /* faster than the device can be, by its peaks: quarantined, never promoted */
 } attune_outcome;
 
 /* "ok", "invalid", "build_failed", ...; static storage. */
@@ -114,7 +116,10 @@ typedef struct attune_measurement {
     double lse_err;
     double fma_gflops;      /* device's fp32 multiply-add peak, measured beside the samples; 0 = not measured */
     double read_gbps;       /* read bandwidth measured beside the samples; 0 = not measured */
-    double roofline_ms;     /* fastest time the contract's roofline permits, from the two above; 0 = not known */
+    double roofline_ms;     /* fastest time that peak_gflops and read_gbps permit; 0 = not known */
+    double peak_gflops;     /* peak of the fastest instruction that the precision contract permits, measured beside the samples:
+                               fp32 multiply-adds; under FAST with bf16 K and V bf16 dot products, where a probe showed them */
+    char peak_reading[32];  /* which: "fma.fp32" or "dot.bf16" */
 } attune_measurement;
 
 typedef struct attune_measure_options {
@@ -140,20 +145,58 @@ ATTUNE_API attune_status attune_measure(attune_target *target, const attune_prob
 
 /* --------------------------------------------------------------------------------------------------- probe */
 
-/* What the device can do, measured; each trial in a worker, so that one that fails reads 0 and a reason. The user's cache keeps
- * which optional instructions run and are right: contexts made from then on compile kernels that use them. */
+/* Optional instructions, in attune_probe_result.features: shown to run, and to be right, by a probe. */
+typedef enum attune_feature {
+    ATTUNE_FEATURE_FP16 = 1,       /* cl_khr_fp16 arithmetic */
+    ATTUNE_FEATURE_SUB_GROUPS = 2, /* cl_khr_subgroups with shuffles */
+    ATTUNE_FEATURE_DOT8 = 4,       /* cl_khr_integer_dot_product, four products of 8 bits */
+    ATTUNE_FEATURE_BF16_DOT = 8,   /* vdpbf16ps, 512 bits wide */
+    ATTUNE_FEATURE_F16C = 16       /* vcvtph2ps, 512 bits wide */
+} attune_feature;
+
+/* One figure. Names: "fma.fp32x1" ... "fma.fp32x16" (by lanes of a vector), "fma.fp16", "dot.bf16" (GFLOP/s), "dot.int8"
+ * (Gop/s), "half.integer", "half.vload", "half.f16c" (fp16 values widened, G/s), "sub_group.reduce" (G/s), "read.32KiB" ...
+ * "read.256MiB" (GB/s, by the footprint of all reads together), "local.read" (GB/s), "barrier" (ns), "loop.opaque_gain" (ratio),
+ * "launch", "enqueue" (us), "timer" (ns), "work_group.largest" (work-items), "private.fast" (bytes). More may come. */
+typedef struct attune_probe_reading {
+    char name[32];
+    double value;  /* 0: not available, and note says why */
+    char unit[16];
+    char note[96]; /* "", a remark, or the reason */
+} attune_probe_reading;
+
+#define ATTUNE_PROBE_MAX_READINGS 64
+
+/* What the device can do, measured. A figure whose trial failed is 0; its reading's note has the reason. */
 typedef struct attune_probe_result {
     attune_device_info device;
-    double fma_gflops[5];     /* fp32 multiply-add rate with vectors of 1, 2, 4, 8 and 16 lanes */
-    double fma_peak_gflops;   /* the best of them */
-    double read_gbps;         /* read bandwidth at a footprint well past the caches */
-    double launch_us;         /* enqueue + finish of an empty kernel */
-    double enqueue_us;        /* enqueue alone */
-    double timer_ns;          /* smallest step of the device's event clock; 0 = no profiling */
-    uint32_t features;        /* optional instructions that ran and were right */
-    char failures[512];       /* "" or "trial: reason; ..." */
+    double fma_gflops[5];      /* fp32 multiply-add rate with vectors of 1, 2, 4, 8 and 16 lanes */
+    double fma_peak_gflops;    /* the best of them */
+    double fp16_gflops;        /* fp16 multiply-add rate */
+    double bf16_dot_gflops;    /* of dot products of bf16 pairs, accumulated in fp32 */
+    double int8_dot_gops;      /* of dot products of four int8, accumulated in int32 */
+    double read_gbps;          /* read bandwidth at a footprint well past the caches */
+    double local_gbps;         /* read bandwidth of local memory, all compute units together */
+    double barrier_ns;         /* a work-group's barrier, with a word through local memory */
+    double opaque_loop_gain;   /* speed of a loop between barriers whose bound the compiler takes for different among work-items,
+                                  over that of the same loop with a uniform bound */
+    double launch_us;          /* enqueue + finish of an empty kernel */
+    double enqueue_us;         /* enqueue alone */
+    double timer_ns;           /* smallest step of the device's event clock; 0 = no profiling */
+    uint32_t features;         /* ATTUNE_FEATURE_* that ran and were right */
+    char half_load[16];        /* fastest right way to widen fp16: "integer", "vload" or "f16c" */
+    int64_t max_work_group_size; /* largest work-group that ran and was right, up to the backend's limit */
+    int64_t private_fast_bytes;  /* most private memory of a work-item before an operation on it takes half as long again; 0 = no
+                                    such step up to 4,096 bytes */
+    int32_t num_readings;
+    attune_probe_reading readings[ATTUNE_PROBE_MAX_READINGS]; /* all of the above by name, and those that have no member */
+    char failures[512];        /* "" or "reading: reason; ...", of what every device should have */
 } attune_probe_result;
 
+/* Takes a few seconds. Each trial runs in a worker, so one that crashes or hangs costs its own figure; results of instructions
+ * are compared with the host's. The outcome is kept in the user's cache, for the device, driver and backend: contexts and
+ * targets made from then on compile kernels that use what was shown. Not thread-safe on one target.
+ * Errors: NULL_ARGUMENT, WORKER, NO_DEVICE. */
 ATTUNE_API attune_status attune_probe(attune_target *target, attune_probe_result *out);
 
 /* ---------------------------------------------------------------------------------------------------- tune */
@@ -210,7 +253,8 @@ typedef struct attune_tune_result {
     double default_ms;                    /* of the untuned default, in the same rounds */
     double gain, gain_low, gain_high;     /* default's time / winner's time: median of pairs, 95% bootstrap interval */
     double fma_gflops, read_gbps;         /* measured in the same rounds */
-    double roofline_ms;
+    double roofline_ms, peak_gflops;      /* as in attune_measurement */
+    char peak_reading[32];
     double max_abs_err, rel_err;
     char entry_path[512];                 /* file of the entry; "" for a cache without a disk */
 } attune_tune_result;
@@ -218,7 +262,7 @@ typedef struct attune_tune_result {
 typedef struct attune_tune_summary {
     attune_tune_end end;
     int32_t tests;                      /* configurations tried */
-    int32_t outcomes[10];               /* tests by attune_outcome */
+    int32_t outcomes[16];               /* tests by attune_outcome */
     double seconds;
     char journal[512];
 } attune_tune_summary;
@@ -232,6 +276,60 @@ typedef struct attune_tune_summary {
 ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
                                      const attune_tune_options *options, attune_tune_result *results,
                                      attune_tune_summary *summary);
+
+/* --------------------------------------------------------------------------------------- choice of a KV layout */
+
+#define ATTUNE_KV_CANDIDATES_MAX 16
+
+/* One layout that was measured. */
+typedef struct attune_kv_candidate {
+    attune_kv_layout_options layout; /* ready for attune_kv_layout_create */
+    char id[96];                     /* attune_kv_layout_id of it */
+    char fields[64];                 /* how problem strings name it: "page=16,order=hnd" */
+    attune_outcome outcome;
+    char reason[256];                /* why the outcome is not OK */
+    double time_ms;                  /* of the weighted set, appending included: median of the rounds */
+    double append_ms;                /* the part of it that appending takes */
+    double ratio_low, ratio, ratio_high; /* time / candidate 0's: median of pairs and its 95% bootstrap interval */
+} attune_kv_candidate;
+
+typedef struct attune_kv_choice {
+    int32_t hit;            /* 1: answered by the cache, nothing was measured */
+    int32_t chosen;         /* index of the layout to take */
+    int32_t num_candidates;
+    int32_t rounds;         /* that the figures are of */
+    attune_kv_candidate candidates[ATTUNE_KV_CANDIDATES_MAX]; /* candidate 0 is NHD with the first page size */
+    char entry_path[512];   /* file of the entry; "" for a cache without a disk, and for a hit */
+} attune_kv_choice;
+
+typedef struct attune_kv_choice_options {
+    size_t size;
+    const double *weights;     /* [num_problems], above 0: how often each problem runs; NULL = equally often */
+    const int32_t *page_sizes; /* what the engine could use, 1 to 4 of them; NULL = the problems' own, which must be equal */
+    size_t num_page_sizes;
+    int64_t num_slots;         /* of the engine's cache: a multiple of every page size */
+    int32_t rounds;            /* at most; each takes one sample of every candidate on every problem */
+    double min_sample_ms;      /* runs are batched until a sample is at least this long */
+    double max_seconds;        /* no round is started after its problem's share of this; 0 = no limit */
+    uint64_t seed;             /* of inputs and order */
+    int32_t again;             /* 1: measure even where the cache answers */
+} attune_kv_choice_options;
+
+#define ATTUNE_KV_CHOICE_OPTIONS_INIT {sizeof(attune_kv_choice_options), NULL, NULL, 0, 0, 9, 10.0, 0.0, 1, 0}
+
+/* Chooses how the KV cache lies in memory, once for all that share it: problems are extends (a prefill is one with prefix 0) and
+ * decodes with equal num_kv_heads, head dims and KV type, whose own layouts are ignored but for page_sizes NULL. Every
+ * candidate (NHD and HND, plain and padded by a cache line, for each page size) is verified and timed on every problem, in
+ * interleaved rounds in a worker, with what the caches answer for it (the better of that and what they answer for
+ * candidate 0), together with appending the step's new rows. The first third of the rounds picks the fastest by weighted
+ * time; it is chosen if its interval over the other rounds lies below 0.99 of candidate 0's time, else candidate 0 is. The choice is kept in the cache under the device, the kernels, the problems, the weights and
+ * the page sizes, and answered from there; what is tuned later counts when it is made again.
+ * Blocks. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, MISMATCH (problems that cannot share a cache), UNSUPPORTED (a
+ * problem), NOT_VERIFIED (candidate 0 could not be measured), WORKER, NO_DEVICE, DEVICE_LOST, OUT_OF_MEMORY, IO (the
+ * entry could not be written; out is filled in). */
+ATTUNE_API attune_status attune_kv_layout_choose(attune_target *target, const attune_problem *const *problems,
+                                                 size_t num_problems, const attune_kv_choice_options *options,
+                                                 attune_kv_choice *out);
 
 /* --------------------------------------------------------------------------------------------- in the background */
 

@@ -19,6 +19,6 @@ static void limits(const struct cl_device *device, struct device_limits *out)
                                    .private_bytes_group = PRIVATE_BYTES_GROUP};
 }
 
-static const char *const default_families[] = {"vector_tile", "plain_row", NULL};
+static const char *const default_families[] = {"decode_vector", "vector_dot", "vector_tile", "plain_row", NULL};
 
 const struct backend backend_cpu = {"cpu", match, limits, default_families};

@@ -15,6 +15,6 @@ static void limits(const struct cl_device *device, struct device_limits *out)
                                    .local_bytes = device->local_mem_bytes};
 }
 
-static const char *const default_families[] = {"simt_tile", "plain_row", NULL};
+static const char *const default_families[] = {"decode_simt", "simt_tile", "plain_row", NULL};
 
 const struct backend backend_gpu = {"gpu", match, limits, default_families};

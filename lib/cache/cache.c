@@ -118,8 +118,31 @@ static attune_status parse(const char *text, size_t size, const char *hash, stru
     return strcmp(own, hash) ? set_error(ATTUNE_ERROR_SYNTAX, "its key belongs in %s.json", own) : ATTUNE_OK;
 }
 
-/* The entry in a level's file HASH.json. A bad file is logged once. */
-static enum answer read_entry(struct cache *cache, int level, const char *hash, struct cache_entry *out)
+/* Whether the text may be that of an entry whose key differs from like in the shape only, judged by a few of the
+ * members that every entry writes in this form: parsing takes a hundred times as long. */
+static bool may_be_like(const char *text, const struct cache_key *like)
+{
+    const struct {
+        const char *name;
+        int32_t value;
+    } members[] = {{"q_class", like->q_class},
+                   {"operation", like->operation},
+                   {"kv_dtype", like->kv_dtype},
+                   {"head_dim_qk", like->head_dim_qk},
+                   {"group_size", like->group_size}};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        char member[64];
+        snprintf(member, sizeof member, "\"%s\": %d", members[i].name, members[i].value);
+        if (!strstr(text, member))
+            return false;
+    }
+    return true;
+}
+
+/* The entry in a level's file HASH.json; ANSWER_NONE also for one that is not like `like` (NULL: any). A bad file is
+ * logged once. */
+static enum answer read_entry(struct cache *cache, int level, const char *hash, const struct cache_key *like,
+                              struct cache_entry *out)
 {
     char name[NAME_SIZE];
     snprintf(name, sizeof name, "%s.json", hash);
@@ -128,8 +151,10 @@ static enum answer read_entry(struct cache *cache, int level, const char *hash, 
     size_t size;
     attune_status status =
         file_read(folder, name, level == CACHE_USER ? FILE_OF_USER : FILE_OF_SITE, CACHE_ENTRY_MAX, &text, &size);
-    if (!status && !text)
+    if (!status && (!text || (like && !may_be_like(text, like)))) {
+        free(text);
         return ANSWER_NONE;
+    }
     if (!status) {
         status = parse(text, size, hash, out);
         if (status)
@@ -159,7 +184,7 @@ bool cache_find(struct cache *cache, const struct cache_key *key, struct cache_e
     /* A stale entry answers only if no level has a current one. */
     for (int at = CACHE_USER; at < CACHE_LEVELS && (!found || out->stale); at++) {
         struct cache_entry entry;
-        if (!cache->entries[at] || read_entry(cache, at, hash, &entry) != ANSWER_ENTRY ||
+        if (!cache->entries[at] || read_entry(cache, at, hash, NULL, &entry) != ANSWER_ENTRY ||
             !cache_key_equal(&entry.key, key) || (found && entry.stale))
             continue;
         *out = entry;
@@ -177,8 +202,10 @@ static int is_entry_name(const struct dirent *file)
     return strspn(file->d_name, "0123456789abcdef") == HASH_DIGITS && !strcmp(file->d_name + HASH_DIGITS, ".json");
 }
 
-/* Entries of a level's folder in the order of their names. False when the visitor stopped. */
-static bool visit_level(struct cache *cache, int level, cache_visitor visitor, void *priv, size_t *unreadable)
+/* Entries of a level's folder in the order of their names, less those that are not like `like` (NULL: all). False when
+ * the visitor stopped. */
+static bool visit_level(struct cache *cache, int level, const struct cache_key *like, cache_visitor visitor, void *priv,
+                        size_t *unreadable)
 {
     const char *folder = cache->entries[level];
     struct dirent **files;
@@ -195,7 +222,7 @@ static bool visit_level(struct cache *cache, int level, cache_visitor visitor, v
         struct cache_entry entry;
         char hash[HASH_HEX_SIZE] = {0};
         memcpy(hash, files[i]->d_name, HASH_DIGITS);
-        enum answer answer = go_on ? read_entry(cache, level, hash, &entry) : ANSWER_NONE;
+        enum answer answer = go_on ? read_entry(cache, level, hash, like, &entry) : ANSWER_NONE;
         if (answer == ANSWER_ENTRY) {
             char *path = join(folder, files[i]->d_name);
             go_on = visitor(priv, &entry, (enum cache_level)level, hash, path ? path : "");
@@ -208,15 +235,21 @@ static bool visit_level(struct cache *cache, int level, cache_visitor visitor, v
     return go_on;
 }
 
-void cache_visit(struct cache *cache, cache_visitor visitor, void *priv, size_t *unreadable)
+static void visit(struct cache *cache, const struct cache_key *like, cache_visitor visitor, void *priv,
+                  size_t *unreadable)
 {
     size_t bad = 0;
     bool go_on = true;
     for (int level = CACHE_USER; level < CACHE_LEVELS && go_on; level++)
         if (cache->entries[level])
-            go_on = visit_level(cache, level, visitor, priv, &bad);
+            go_on = visit_level(cache, level, like, visitor, priv, &bad);
     if (unreadable)
         *unreadable = bad;
+}
+
+void cache_visit(struct cache *cache, cache_visitor visitor, void *priv, size_t *unreadable)
+{
+    visit(cache, NULL, visitor, priv, unreadable);
 }
 
 /* ---- nearest shape */
@@ -276,7 +309,7 @@ bool cache_find_nearest(struct cache *cache, const struct cache_key *key, struct
     struct cache_entry entry;
     for (size_t i = 0; memory_at(cache, i, &entry); i++)
         consider(&nearest, &entry, CACHE_MEMORY, NULL, NULL);
-    cache_visit(cache, consider, &nearest, NULL);
+    visit(cache, key, consider, &nearest, NULL);
     *level = nearest.level;
     return nearest.found;
 }

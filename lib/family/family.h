@@ -18,7 +18,7 @@
  *   FEATURES(expression)                            enum device_feature bits that it needs
  *
  * Facts: HEAD_DIM_QK HEAD_DIM_VO GROUP_SIZE CAUSAL HAS_CACHE HAS_NEW PAGED Q_TYPE KV_TYPE O_TYPE PRECISION SUB_GROUP_SIZE
- * HALF_LOAD.
+ * HALF_LOAD, and DECODE (the operation), which kernels do not get.
  * A new family is NAME.cl, NAME.def and one line in kernels/families.def: FAMILY(name, "one-line doc").
  */
 #ifndef ATTUNE_FAMILY_H
@@ -53,6 +53,7 @@ struct kernel_facts {
     int32_t precision;               /* attune_precision */
     int32_t sub_group_size;
     int32_t half_load; /* enum half_load */
+    int32_t decode;    /* the operation; only for constraints */
 };
 
 struct kernel_resources {

@@ -33,7 +33,8 @@
     FAMILY_FACT(O_TYPE, o_type)           \
     FAMILY_FACT(PRECISION, precision)     \
     FAMILY_FACT(SUB_GROUP_SIZE, sub_group_size) \
-    FAMILY_FACT(HALF_LOAD, half_load)
+    FAMILY_FACT(HALF_LOAD, half_load)     \
+    FAMILY_FACT(DECODE, decode)
 
 #define FAMILY_VARIABLE(name)     \
     const int32_t name = *next++; \

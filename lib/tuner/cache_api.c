@@ -30,7 +30,10 @@ attune_status target_answer(struct attune_target *target, const attune_problem *
     attune_status status = target_key(target, problem, key);
     if (status != ATTUNE_OK)
         return status;
-    return select_config(target->cache, key, target->choice.backend, &target->choice.limits, &facts, answer);
+    struct portfolio portfolio;
+    portfolio_find_valid(target->cache, key, &target->choice.limits, &facts, &portfolio);
+    return select_config(target->cache, key, &portfolio, target->choice.backend, &target->choice.limits, &facts,
+                         answer);
 }
 
 /* ---- attune_cache_* */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe.h"
 #include "tuning.h"
 
 #define TOP 5
@@ -15,13 +14,11 @@
 #define SLOW_ROUNDS 5
 /* The interval's lower end must clear this to replace what was there. */
 #define MIN_GAIN 1.01
-#define ROOFLINE_MARGIN 0.4
 
 struct finals {
     struct candidate finalists[MAX_FINALISTS];
     int32_t count, untuned, incumbent; /* indices; -1 = none */
     struct rounds rounds;
-    double fastest_possible_ms; /* by the roofline: what is faster did not do the work */
 };
 
 static int32_t add_finalist(struct finals *finals, const struct kernel_config *config)
@@ -82,7 +79,7 @@ static bool usable(const struct finals *finals, int32_t i, double *median)
 {
     double mad;
     return i >= 0 && finals->finalists[i].outcome == ATTUNE_OUTCOME_OK &&
-           rounds_median(&finals->rounds, i, median, &mad) > 0 && *median >= finals->fastest_possible_ms;
+           rounds_median(&finals->rounds, i, median, &mad) > 0;
 }
 
 /* Smallest median, and whom it must beat: the incumbent, else the default. -1 where there is none. */
@@ -101,12 +98,18 @@ static void rank(const struct finals *finals, int32_t *best, int32_t *base)
         *base = finals->untuned;
 }
 
-/* Fast kernels come close to the roofline, and its two rates are disturbed by what else runs, so the margin is wide.
- * Under FAST there are quicker instructions than those that the rates are of. */
-static void set_quarantine(const struct tuned_workload *workload, struct finals *finals)
+/* What is faster than the device can be did not do the work, whatever its output looks like. */
+static void quarantine(struct tuning *tuning, const struct tuned_workload *workload, struct finals *finals)
 {
-    double floor_ms = roofline_ms(workload->problem, finals->rounds.fma_gflops, finals->rounds.read_gbps);
-    finals->fastest_possible_ms = workload->problem->desc.precision == ATTUNE_STRICT ? ROOFLINE_MARGIN * floor_ms : 0;
+    for (int32_t i = 0; i < finals->count; i++) {
+        struct candidate *c = &finals->finalists[i];
+        double median;
+        if (!usable(finals, i, &median) ||
+            !roofline_impossible(tuning->target, workload->problem, median, c->reason, sizeof c->reason))
+            continue;
+        c->outcome = ATTUNE_OUTCOME_IMPOSSIBLE;
+        record_quarantine(tuning, workload, c, median);
+    }
 }
 
 /* Keeps the given finalists only, in this order; equal indices once. */
@@ -142,7 +145,7 @@ static attune_status duel(struct tuning *tuning, struct tuned_workload *workload
     if (status != ATTUNE_OK)
         return status;
     record_rounds(tuning, "confirmation", workload, finals->finalists, &finals->rounds);
-    set_quarantine(workload, finals);
+    quarantine(tuning, workload, finals);
     return finals->rounds.status;
 }
 
@@ -159,9 +162,11 @@ static void fill_result(const struct tuning *tuning, struct tuned_workload *work
     r->gain = gain.mid;
     r->gain_low = gain.low;
     r->gain_high = gain.high;
-    r->fma_gflops = finals->rounds.fma_gflops;
-    r->read_gbps = finals->rounds.read_gbps;
-    r->roofline_ms = roofline_ms(workload->problem, r->fma_gflops, r->read_gbps);
+    r->fma_gflops = finals->rounds.peaks.fma_gflops;
+    r->read_gbps = finals->rounds.peaks.read_gbps;
+    r->peak_gflops = finals->rounds.peaks.contract_gflops;
+    copy_string(r->peak_reading, sizeof r->peak_reading, peak_reading(tuning->target, workload->problem));
+    r->roofline_ms = roofline_ms(workload->problem, r->peak_gflops, r->read_gbps);
     r->max_abs_err = c->error.max_abs;
     r->rel_err = c->error.relative;
 }
@@ -281,7 +286,7 @@ attune_status confirm_workload(struct tuning *tuning, struct tuned_workload *wor
     }
     if (status == ATTUNE_OK) {
         record_rounds(tuning, "confirmation", workload, finals->finalists, &finals->rounds);
-        set_quarantine(workload, finals);
+        quarantine(tuning, workload, finals);
         status = finals->rounds.status;
     }
     if (status == ATTUNE_OK)

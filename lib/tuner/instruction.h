@@ -9,7 +9,7 @@
 #include "family/family.h"
 
 struct instruction {
-    const char *name;
+    const char *name;             /* of its reading, too */
     int number;                   /* INSTRUCTION of the kernel */
     uint32_t feature;             /* that it shows; 0 = none */
     int32_t half_load;            /* that it shows; -1 = none */

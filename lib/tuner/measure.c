@@ -4,7 +4,6 @@
 
 #include "answer.h"
 #include "desc.h"
-#include "probe.h"
 #include "rounds.h"
 
 #define MAX_ROUNDS 10000
@@ -83,19 +82,25 @@ static attune_status verify_all(struct job *job, double min_sample_ms)
     return ATTUNE_OK;
 }
 
-static void report(const struct job *job, const struct rounds *rounds, int32_t i, attune_measurement *out)
+static void report(struct job *job, const struct rounds *rounds, int32_t i, attune_measurement *out)
 {
-    const struct candidate *c = &job->candidates[i];
+    struct candidate *c = &job->candidates[i];
+    const attune_problem *problem = job->reference.problem;
+    out->num_samples = rounds_median(rounds, i, &out->time_ms, &out->mad_ms);
+    if (c->outcome == ATTUNE_OUTCOME_OK && out->num_samples &&
+        roofline_impossible(job->target, problem, out->time_ms, c->reason, sizeof c->reason))
+        c->outcome = ATTUNE_OUTCOME_IMPOSSIBLE;
     out->outcome = c->outcome;
     copy_string(out->reason, sizeof out->reason, c->outcome == ATTUNE_OUTCOME_OK ? "" : c->reason);
     out->build_ms = c->build_ms;
     out->max_abs_err = c->error.max_abs;
     out->rel_err = c->error.relative;
     out->lse_err = c->error.lse;
-    out->fma_gflops = rounds->fma_gflops;
-    out->read_gbps = rounds->read_gbps;
-    out->roofline_ms = roofline_ms(job->reference.problem, rounds->fma_gflops, rounds->read_gbps);
-    out->num_samples = rounds_median(rounds, i, &out->time_ms, &out->mad_ms);
+    out->fma_gflops = rounds->peaks.fma_gflops;
+    out->read_gbps = rounds->peaks.read_gbps;
+    out->peak_gflops = rounds->peaks.contract_gflops;
+    copy_string(out->peak_reading, sizeof out->peak_reading, peak_reading(job->target, problem));
+    out->roofline_ms = roofline_ms(problem, out->peak_gflops, out->read_gbps);
 }
 
 static attune_status measure(struct job *job, const attune_measure_options *options, attune_measurement *out,

@@ -3,7 +3,8 @@
 
 const char *attune_outcome_name(attune_outcome outcome)
 {
-    static const char *const names[] = {"ok",      "invalid",       "build_failed", "wrong",  "crashed",
-                                        "timeout", "out_of_memory", "device_lost",  "failed", "slow"};
+    static const char *const names[] = {"ok",      "invalid", "build_failed",  "wrong",
+                                        "crashed", "timeout", "out_of_memory", "device_lost",
+                                        "failed",  "slow",    "impossible"};
     return (unsigned)outcome < sizeof names / sizeof names[0] ? names[outcome] : "unknown";
 }

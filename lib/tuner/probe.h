@@ -1,18 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The device's peaks, measured beside samples. */
+ * Rates of the session's worker, each the best of so many repeats; 0 where a trial fails, with the session's reason. */
 #ifndef ATTUNE_TUNER_PROBE_H
 #define ATTUNE_TUNER_PROBE_H
 
 #include "target.h"
 
-/* fp32 multiply-add rate with the best vector width, and read bandwidth, of the session's worker now: 0 where a trial
- * fails. The first call of a target tries several widths. */
-void probe_peaks(struct attune_target *target, double *fma_gflops, double *read_gbps);
+/* Bytes of all reads together. */
+#define SMALLEST_FOOTPRINT ((int64_t)32 << 10)
+#define LARGEST_FOOTPRINT ((int64_t)256 << 20) /* well past any cache */
 
-/* Adds the optional instructions that run and are right, and the best way to widen fp16. */
-void probe_instructions(struct attune_target *target, struct probe_facts *facts);
+/* fp32 multiply-adds with so many lanes, in GFLOP/s. */
+double fma_rate(struct attune_target *target, int32_t vec, int repeats);
+/* Reads of a footprint, in GB/s. */
+double read_rate(struct attune_target *target, int64_t footprint, int repeats);
+/* Operations per second of an instruction of lib/tuner/instruction.c. */
+double instruction_rate(struct attune_target *target, const char *name, int repeats);
 
-/* Time that the roofline of the two rates permits; 0 = not known. */
-double roofline_ms(const attune_problem *problem, double fma_gflops, double read_gbps);
+/* "read.32KiB" ... */
+void footprint_name(int64_t footprint, char *text, size_t size);
+
+/* ---- parts of attune_probe */
+
+struct probing {
+    struct attune_target *target;
+    attune_probe_result *out;
+    int32_t half_load;
+};
+
+/* Appends a reading. A value of 0 gets the given reason as its note. */
+void add_reading(struct probing *probing, const char *name, double value, const char *unit, const char *note);
+/* Appends a reading that every device should have: a value of 0 is also one of the failures. */
+void add_expected(struct probing *probing, const char *name, double value, const char *unit);
+
+/* Which optional instructions run and are right, how fast they are, and the fastest right way to widen fp16. */
+void probe_instructions(struct probing *probing);
+/* The largest work-group that runs and is right, and how much private memory is fast. */
+void probe_limits(struct probing *probing);
 
 #endif

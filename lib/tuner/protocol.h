@@ -4,17 +4,21 @@
  * of JSON, over a socket pair. A request has "op"; its reply has "ok": true, or "ok": false with "status"
  * (attune_status), "error" and "log". Outputs travel in a shared mapping instead.
  *
- *   devices                                              every device as every backend sees it
- *   open     backend device                              opens the device: who it is, its limits
- *   layout   problem                                     id of the KV layout that the problem's plans take
- *   load     input problem seed pattern magnitude pad offset   draws a workload, makes its device buffers
- *   unload                                               drops all inputs and slots
- *   build    slot input config                           a plan of that configuration for the input's descriptor and
- * lengths poison   input seed                                  fills O and LSE with random bytes time     slot input
- * launches                         runs back to back, finish; "span_ns" by the device's events fetch    input lse_at
- * shared                         copies the buffers of O and, from lse_at on, of LSE into the mapping digest   input
- * hash of everything that a run only reads probe    trial vec launches                          one trial of the
- * device's peaks
+ *   devices                                                      every device as every backend sees it
+ *   open        backend device                                   opens the device: who it is, its limits
+ *   limits      features half_load max_work_group_size           what a probe showed of the device
+ *   layout      problem                                          id of the KV layout that the problem's plans take
+ *   load        input problem seed pattern magnitude pad offset  draws a workload, makes its device buffers
+ *   unload                                                       drops all inputs and slots
+ *   build       slot input config                                a plan of that configuration for the input
+ *   poison      input seed                                       fills O and LSE with random bytes
+ *   time        slot input launches                              runs back to back, finish; "span_ns" by events
+ *   fetch       input lse_at shared                              O and, from lse_at on, LSE into the mapping
+ *   digest      input                                            hash of everything that a run only reads
+ *   probe       trial vec iterations launches size shared        one trial of kernels/probe.cl: "work" done
+ *   instruction trial iterations launches shared                 one of kernels/probe_instruction.cl: "work";
+ *                                                                launches 0: its results into the mapping
+ *   append      input launches                                   stores a step's new rows in a cache of the input's layout
  */
 #ifndef ATTUNE_TUNER_PROTOCOL_H
 #define ATTUNE_TUNER_PROTOCOL_H

@@ -163,6 +163,33 @@ attune_status input_set_compute(struct input_set *set)
     return status;
 }
 
+static attune_status share_set(const struct input_set *from, struct input_set *to)
+{
+    if (!from->o || to->o)
+        return ATTUNE_OK;
+    to->o = malloc((from->num_values + 1) * sizeof *to->o);
+    to->lse = malloc((from->num_rows + 1) * sizeof *to->lse);
+    if (!to->o || !to->lse) {
+        set_free(to);
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a reference");
+    }
+    memcpy(to->o, from->o, from->num_values * sizeof *to->o);
+    memcpy(to->lse, from->lse, from->num_rows * sizeof *to->lse);
+    to->geometry = from->geometry;
+    to->num_values = from->num_values;
+    to->num_rows = from->num_rows;
+    to->plain = from->plain;
+    return ATTUNE_OK;
+}
+
+attune_status reference_share(const struct reference *from, struct reference *to)
+{
+    attune_status status = share_set(&from->real, &to->real);
+    for (int i = 0; status == ATTUNE_OK && i < NUM_EDGE_SETS; i++)
+        status = share_set(&from->edges[i], &to->edges[i]);
+    return status;
+}
+
 /* ---- worker */
 
 attune_outcome input_set_digest(struct session *session, const struct input_set *set, char digest[HASH_HEX_SIZE])

@@ -39,6 +39,10 @@ void reference_destroy(struct reference *reference);
 /* Computes a set's oracle and plain error, unless it has them. */
 attune_status input_set_compute(struct input_set *set);
 
+/* Gives to what was computed for from: for the same workload on another layout of the KV cache, which moves keys about and changes
+ * no value. Both were created with seeds that make their values equal. Errors: OUT_OF_MEMORY. */
+attune_status reference_share(const struct reference *from, struct reference *to);
+
 /* Hash of a set's inputs in the worker now. */
 attune_outcome input_set_digest(struct session *session, const struct input_set *set, char digest[HASH_HEX_SIZE]);
 

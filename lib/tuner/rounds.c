@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe.h"
-
 #define RESAMPLES 2000
 /* Peaks are measured in every so many rounds. */
 #define PEAK_EVERY 3
@@ -21,7 +19,7 @@ static attune_outcome make_ready(struct attune_target *target, struct reference 
     return outcome;
 }
 
-static attune_outcome sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+attune_outcome rounds_sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
                              bool check, struct rng *rng, double *time_ms)
 {
     attune_outcome outcome = make_ready(target, reference, candidate);
@@ -34,7 +32,7 @@ static attune_outcome sample(struct attune_target *target, struct reference *ref
     return outcome;
 }
 
-static void shuffle(int32_t *order, int32_t count, struct rng *rng)
+void rounds_shuffle(int32_t *order, int32_t count, struct rng *rng)
 {
     for (int32_t i = 0; i < count; i++)
         order[i] = i;
@@ -68,7 +66,7 @@ static attune_status run_round(struct attune_target *target, struct reference *r
 {
     int32_t order[MAX_CANDIDATES], count = rounds->num_candidates;
     double *times = rounds->times + (size_t)rounds->count * (size_t)count;
-    shuffle(order, count, rng);
+    rounds_shuffle(order, count, rng);
     for (int32_t k = 0; k < count; k++) {
         int32_t i = order[k];
         if (!takes_part(rounds, options, &candidates[i], i))
@@ -77,28 +75,26 @@ static attune_status run_round(struct attune_target *target, struct reference *r
         if (status != ATTUNE_OK)
             return status;
         double time_ms = 0;
-        candidates[i].outcome = sample(target, reference, &candidates[i], check, rng, &time_ms);
+        candidates[i].outcome = rounds_sample(target, reference, &candidates[i], check, rng, &time_ms);
         times[i] = candidates[i].outcome == ATTUNE_OUTCOME_OK ? time_ms : 0;
     }
     rounds->count++;
     return ATTUNE_OK;
 }
 
-struct peaks {
-    double fma[64], read[64];
+struct peak_samples {
+    double fma[64], contract[64], read[64];
     size_t count;
 };
 
-static void measure_peaks(struct attune_target *target, struct peaks *peaks)
+static void sample_peaks(struct attune_target *target, const attune_problem *problem, struct peak_samples *samples)
 {
-    if (peaks->count == sizeof peaks->fma / sizeof peaks->fma[0])
+    struct peaks now;
+    if (samples->count == sizeof samples->fma / sizeof samples->fma[0] || !peaks_measure(target, problem, &now))
         return;
-    double fma, read;
-    probe_peaks(target, &fma, &read);
-    if (fma <= 0 || read <= 0)
-        return;
-    peaks->fma[peaks->count] = fma;
-    peaks->read[peaks->count++] = read;
+    samples->fma[samples->count] = now.fma_gflops;
+    samples->contract[samples->count] = now.contract_gflops;
+    samples->read[samples->count++] = now.read_gbps;
 }
 
 attune_status rounds_run(struct attune_target *target, struct reference *reference, struct candidate *candidates,
@@ -111,22 +107,23 @@ attune_status rounds_run(struct attune_target *target, struct reference *referen
     if (!out->times)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %d rounds", options->rounds);
     uint64_t start = clock_now_ns();
-    struct peaks peaks = {.count = 0};
+    struct peak_samples peaks = {.count = 0};
     int32_t checked = (int32_t)rng_below(rng, (uint64_t)options->rounds);
     for (int32_t r = 0; r < options->rounds && out->status == ATTUNE_OK; r++) {
         double seconds = (double)(clock_now_ns() - start) * 1e-9;
         if (r && options->max_seconds > 0 && seconds >= options->max_seconds)
             break;
         if (r % PEAK_EVERY == 0)
-            measure_peaks(target, &peaks);
+            sample_peaks(target, reference->problem, &peaks);
         bool check = r == 0 || r == checked || r == options->rounds - 1;
         out->status = run_round(target, reference, candidates, options, check, rng, out);
     }
     if (out->status == ATTUNE_OK)
-        measure_peaks(target, &peaks);
+        sample_peaks(target, reference->problem, &peaks);
     if (peaks.count) {
-        out->fma_gflops = stats_median(peaks.fma, peaks.count);
-        out->read_gbps = stats_median(peaks.read, peaks.count);
+        out->peaks.fma_gflops = stats_median(peaks.fma, peaks.count);
+        out->peaks.contract_gflops = stats_median(peaks.contract, peaks.count);
+        out->peaks.read_gbps = stats_median(peaks.read, peaks.count);
     }
     return ATTUNE_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef ATTUNE_TUNER_ROUNDS_H
 #define ATTUNE_TUNER_ROUNDS_H
 
+#include "roofline.h"
 #include "search/stats.h"
 #include "verify.h"
 
@@ -19,15 +20,21 @@ struct rounds_options {
 struct rounds {
     int32_t count; /* of rounds that ran */
     int32_t capacity, num_candidates;
-    double *times;                /* [capacity][num_candidates] ms; 0 = no sample */
-    double fma_gflops, read_gbps; /* medians over the rounds; 0 = not measured */
-    attune_status status;         /* not OK: the device was lost on the way */
+    double *times;        /* [capacity][num_candidates] ms; 0 = no sample */
+    struct peaks peaks;   /* medians over the rounds; 0 = not measured */
+    attune_status status; /* not OK: the device was lost on the way */
 };
 
 /* Candidates whose outcome is not OK are left out; one that fails on the way drops out. Free with rounds_free. */
 attune_status rounds_run(struct attune_target *target, struct reference *reference, struct candidate *candidates,
                          int32_t count, const struct rounds_options *options, struct rng *rng, struct rounds *out);
 void rounds_free(struct rounds *rounds);
+
+/* One sample of a candidate, rebuilt where its worker was replaced; check: the outputs are poisoned before and compared after. */
+attune_outcome rounds_sample(struct attune_target *target, struct reference *reference, struct candidate *candidate,
+                             bool check, struct rng *rng, double *time_ms);
+/* order[count] = 0 .. count-1 in a random order. */
+void rounds_shuffle(int32_t *order, int32_t count, struct rng *rng);
 
 /* Median and MAD of candidate i; returns the number of samples. */
 int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, double *mad);

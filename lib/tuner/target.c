@@ -107,7 +107,25 @@ static attune_status send_limits(struct attune_target *target)
     return set_error(ATTUNE_ERROR_WORKER, "%s", target->session.reason);
 }
 
-attune_status target_apply_probe(struct attune_target *target, const struct probe_facts *facts)
+static void take_readings(struct attune_target *target, const struct probe_record *record)
+{
+    target->probe = *record;
+    for (int32_t i = 0; i < record->num_readings; i++) {
+        const attune_probe_reading *reading = &record->readings[i];
+        if (!strncmp(reading->name, "fma.fp32", 8) && reading->value > target->best.fma_gflops)
+            target->best.fma_gflops = reading->value;
+        if (!strcmp(reading->name, "dot.bf16") && reading->value > target->best.dot_gflops)
+            target->best.dot_gflops = reading->value;
+    }
+}
+
+attune_status target_apply_probe(struct attune_target *target, const struct probe_record *record)
+{
+    take_readings(target, record);
+    return target_apply_facts(target, &record->facts);
+}
+
+attune_status target_apply_facts(struct attune_target *target, const struct probe_facts *facts)
 {
     target->choice.limits = target->reported;
     select_apply_probe(facts, &target->choice.limits);
@@ -141,7 +159,9 @@ attune_status target_ensure(struct attune_target *target)
     }
     target->choice = choice;
     target->reported = choice.limits;
-    target->probed = select_probe(target->cache, &target->choice);
+    target->probed = select_probe(target->cache, &target->choice, &target->probe);
+    if (target->probed)
+        take_readings(target, &target->probe);
     backend_device_info(&choice, &target->info);
     /* Later workers must reach the same device. */
     copy_string(target->session.backend, sizeof target->session.backend, target->info.backend);

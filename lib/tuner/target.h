@@ -11,7 +11,11 @@ struct attune_target {
     struct session session;
     struct backend_choice choice;  /* as the worker described it: no OpenCL handles; limits as a probe showed them */
     struct device_limits reported; /* choice.limits without a probe */
-    bool probed;                   /* a probe's file, or a probe of this target, is in choice.limits */
+    bool probed;                   /* a probe's facts are in choice.limits */
+    struct probe_record probe;     /* its readings; none without */
+    struct {
+        double fma_gflops, dot_gflops, read_gbps;
+    } best; /* the highest rates ever measured here; 0 = none */
     attune_device_info info;
     struct cache *cache;
     char cache_dir[1024]; /* user's; "" = none */
@@ -31,7 +35,9 @@ attune_status target_read_device(const json_t *reply, struct backend_choice *cho
 attune_status target_ensure(struct attune_target *target);
 
 /* Makes what a probe showed the target's, and its worker's. Errors: WORKER. */
-attune_status target_apply_probe(struct attune_target *target, const struct probe_facts *facts);
+attune_status target_apply_probe(struct attune_target *target, const struct probe_record *record);
+/* The same with what a context knows: the facts alone. */
+attune_status target_apply_facts(struct attune_target *target, const struct probe_facts *facts);
 
 /* Id of the KV layout that problem's plans take; "" without a cache. */
 attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size);

@@ -45,6 +45,9 @@ static attune_outcome take_samples(struct tuning *tuning, struct tuned_workload 
         for (int32_t i = 0; i < samples->count; i++)
             sorted[i] = samples->ms[i];
         samples->time_ms = stats_median(sorted, (size_t)samples->count);
+        if (roofline_impossible(target, workload->problem, samples->time_ms, candidate->reason,
+                                sizeof candidate->reason))
+            return candidate->outcome = ATTUNE_OUTCOME_IMPOSSIBLE;
     }
     return outcome;
 }

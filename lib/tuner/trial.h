@@ -9,7 +9,9 @@ struct trial {
     const char *op; /* "probe" or "instruction" */
     const char *name;
     int vec;
-    int iterations, launches;
+    int iterations; /* to begin with; 0 = 20 */
+    int launches;
+    int64_t size; /* read: bytes of the footprint; private: bytes of a work-item */
 };
 
 /* Work per second of one request, or 0 with the session's reason. out (may be NULL) gets the reply, or NULL. */

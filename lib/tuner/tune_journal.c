@@ -105,6 +105,14 @@ void record_outcome(struct tuning *tuning, const struct tuned_workload *workload
     record(tuning, "verdict", json_pack("{s:i,s:s,s:f}", "test", test, "outcome", label, "time_ms", time_ms));
 }
 
+void record_quarantine(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
+                       double time_ms)
+{
+    record(tuning, "quarantine",
+           json_pack("{s:s,s:s,s:f,s:s?}", "problem", attune_problem_text(workload->problem), "config", candidate->text,
+                     "time_ms", time_ms, "reason", candidate->reason));
+}
+
 void record_checkpoint(struct tuning *tuning)
 {
     json_t *best = json_array();
@@ -128,7 +136,7 @@ void record_rounds(struct tuning *tuning, const char *type, const struct tuned_w
         json_array_append_new(
             times, numbers(rounds->times + (size_t)r * (size_t)rounds->num_candidates, rounds->num_candidates));
     record(tuning, type,
-           json_pack("{s:s,s:o,s:o,s:o,s:f,s:f}", "problem", attune_problem_text(workload->problem), "configs", configs,
-                     "outcomes", outcomes, "rounds_ms", times, "fma_gflops", rounds->fma_gflops, "read_gbps",
-                     rounds->read_gbps));
+           json_pack("{s:s,s:o,s:o,s:o,s:f,s:f,s:f}", "problem", attune_problem_text(workload->problem), "configs",
+                     configs, "outcomes", outcomes, "rounds_ms", times, "fma_gflops", rounds->peaks.fma_gflops,
+                     "peak_gflops", rounds->peaks.contract_gflops, "read_gbps", rounds->peaks.read_gbps));
 }

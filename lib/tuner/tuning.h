@@ -38,7 +38,7 @@ struct tuning {
     attune_status journal_status; /* first failure to write */
     struct rng rng;
     uint64_t start_ns;
-    int32_t tests, outcomes[10];
+    int32_t tests, outcomes[16];
     double test_seconds; /* all tests together */
     int32_t confirmed;   /* workloads whose confirmation is over */
     int32_t crossed;     /* ... and whose cross times are */
@@ -83,6 +83,9 @@ void record_proposal(struct tuning *tuning, const struct tuned_workload *workloa
                      const struct search_proposal *proposal, const struct candidate *candidate);
 void record_outcome(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                     const double *samples, int32_t num_samples, double time_ms);
+/* A finalist that is faster than the device can be. */
+void record_quarantine(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
+                       double time_ms);
 void record_checkpoint(struct tuning *tuning);
 void record_rounds(struct tuning *tuning, const char *type, const struct tuned_workload *workload,
                    const struct candidate *candidates, const struct rounds *rounds);

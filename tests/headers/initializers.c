@@ -21,9 +21,13 @@ int main(void)
     CHECK_SIZE(attune_schedule_options, ATTUNE_SCHEDULE_OPTIONS_INIT);
     CHECK_SIZE(attune_attention_args, ATTUNE_ATTENTION_ARGS_INIT);
     CHECK_SIZE(attune_recording_options, ATTUNE_RECORDING_OPTIONS_INIT);
+    CHECK_SIZE(attune_kv_append_args, ATTUNE_KV_APPEND_ARGS_INIT);
+    CHECK_SIZE(attune_kv_copy_args, ATTUNE_KV_COPY_ARGS_INIT);
+    CHECK_SIZE(attune_kv_transfer_args, ATTUNE_KV_TRANSFER_ARGS_INIT);
     CHECK_SIZE(attune_merge_states_args, ATTUNE_MERGE_STATES_ARGS_INIT);
     CHECK_SIZE(attune_target_options, ATTUNE_TARGET_OPTIONS_INIT);
     CHECK_SIZE(attune_measure_options, ATTUNE_MEASURE_OPTIONS_INIT);
+    CHECK_SIZE(attune_kv_choice_options, ATTUNE_KV_CHOICE_OPTIONS_INIT);
     CHECK_SIZE(attune_tune_options, ATTUNE_TUNE_OPTIONS_INIT);
     CHECK_SIZE(attune_search_options, ATTUNE_SEARCH_OPTIONS_INIT);
 

@@ -88,12 +88,21 @@ struct factor {
     double factor;
 };
 
+/* Work that a probe's launch does in a second. */
+struct rate {
+    struct match match;
+    double up_to_bytes; /* of the footprint of a read; 0: any */
+    double per_second;
+};
+
 struct timing {
     double default_ns, item_ns, pair_ns, first_ns, transfer_ns, byte_ns, build_ns;
     double noise, drift;
     uint64_t seed;
     struct factor *factors;
     size_t num_factors;
+    struct rate *rates;
+    size_t num_rates;
 };
 
 struct _cl_platform_id {
@@ -113,6 +122,7 @@ struct _cl_device_id {
     size_t max_work_group_size;
     cl_ulong local_mem, global_mem, max_alloc;
     cl_device_svm_capabilities svm;
+    unsigned instructions; /* bit per INSTRUCTION of kernels/probe_instruction.cl that the compiler takes */
     bool has_uuid, has_pci;
     cl_uchar uuid[CL_UUID_SIZE_KHR];
     cl_uint pci[4]; /* domain, bus, device, function */
@@ -188,9 +198,14 @@ uint64_t clock_now(void);
 bool clock_virtual(void);
 /* Moves the virtual clock on; returns where it was. In real time: now. */
 uint64_t clock_advance(uint64_t ns);
-/* Duration of one launch of the subject. first: of its kernel object. items and pairs (query, head, key) of its work
- * list. */
-uint64_t launch_time(const struct subject *subject, bool first, uint64_t items, uint64_t pairs);
+struct work {
+    uint64_t items, pairs; /* pairs of a query row and a key that it sees, over all heads */
+    double probed;         /* what a probe does: operations or bytes; 0 otherwise */
+    uint64_t footprint;    /* of a probe's reads */
+};
+
+/* Duration of one launch of the subject. first: of its kernel object. */
+uint64_t launch_time(const struct subject *subject, bool first, const struct work *work);
 uint64_t transfer_time(cl_device_id device, size_t bytes);
 
 /* ---- objects of the API */
@@ -349,16 +364,16 @@ struct launch {
     struct kernel_arg args[MAX_ARGS];
 };
 
-struct work {
-    uint64_t items, pairs; /* pairs of a query row and a key that it sees, over all heads */
-};
-
 /* `attention`, as the launch's strikes bend it; `merge` and `merge_states`. */
 cl_int attention_compute(const struct launch *launch, struct work *work);
 cl_int merge_compute(const struct launch *launch, struct work *work);
 cl_int merge_states_compute(const struct launch *launch, struct work *work);
 cl_int check_pages_compute(const struct launch *launch, struct work *work);
 cl_int write_schedule_compute(const struct launch *launch, struct work *work);
+
+/* Adds what a launch of a probe's kernel does, and gives the answers of those that have some. */
+void probe_work(const struct launch *launch, struct work *work);
+cl_int probe_compute(const struct launch *launch);
 
 /* ---- info queries */
 

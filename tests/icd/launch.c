@@ -24,10 +24,12 @@ static cl_int run_launch(struct command *command, uint64_t *ns)
         if (code)
             return code;
     }
-    struct work work = {0, 0};
-    cl_int code = launch->kernel->known ? launch->kernel->known->compute(launch, &work) : CL_SUCCESS;
+    struct work work = {0};
+    cl_int code = launch->kernel->known ? launch->kernel->known->compute(launch, &work) : probe_compute(launch);
+    if (!launch->kernel->known)
+        probe_work(launch, &work);
     struct subject subject = subject_of(launch);
-    *ns = launch_time(&subject, !atomic_exchange(&launch->kernel->launched, true), work.items, work.pairs);
+    *ns = launch_time(&subject, !atomic_exchange(&launch->kernel->launched, true), &work);
     return code;
 }
 

@@ -24,7 +24,8 @@ static size_t next_kernel(const char **at)
         size_t length = 0;
         while (is_identifier(name[length]))
             length++;
-        bool known = known_kernel(name, length) || (length > 6 && strncmp(name, "probe_", 6) == 0);
+        bool known = known_kernel(name, length) || (length > 6 && strncmp(name, "probe_", 6) == 0) ||
+                     (length > 3 && strncmp(name, "kv_", 3) == 0);
         if (known && name > found + 4 && name[length + strspn(name + length, " \t\n")] == '(') {
             *at = name;
             return length;
@@ -221,6 +222,11 @@ static cl_int build(cl_program program, cl_device_id device, const char **log)
             *log = fault->log;
             return code;
         }
+    }
+    long instruction = option_value(program->options, "INSTRUCTION", 0);
+    if (instruction && !(device->instructions >> (instruction & 31) & 1)) {
+        *log = "error: fake driver: the compiler knows no such instruction";
+        return CL_BUILD_PROGRAM_FAILURE;
     }
     if (kernel_names(program->source, NULL))
         return CL_SUCCESS;

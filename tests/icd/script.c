@@ -57,7 +57,8 @@ static bool keys_known(json_t *object, const char *known, const char *where)
 static bool read_timing(json_t *object, struct timing *out)
 {
     if (!keys_known(object,
-                    " default_ns item_ns pair_ns first_ns transfer_ns byte_ns build_ns noise drift seed by_option ",
+                    " default_ns item_ns pair_ns first_ns transfer_ns byte_ns build_ns noise drift seed by_option"
+                    " rates ",
                     "\"time\""))
         return false;
     *out = (struct timing){
@@ -80,6 +81,15 @@ static bool read_timing(json_t *object, struct timing *out)
         if (!keys_known(entry, " match source device factor ", "\"by_option\""))
             return false;
         out->factors[out->num_factors++] = (struct factor){match_of(entry), number_of(entry, "factor", 1)};
+    }
+    list = json_object_get(object, "rates");
+    out->rates = checked(calloc(json_array_size(list) + 1, sizeof *out->rates));
+    json_array_foreach(list, i, entry)
+    {
+        if (!keys_known(entry, " match source device up_to_bytes per_second ", "\"rates\""))
+            return false;
+        out->rates[out->num_rates++] =
+            (struct rate){match_of(entry), number_of(entry, "up_to_bytes", 0), number_of(entry, "per_second", 1e9)};
     }
     return true;
 }
@@ -125,7 +135,8 @@ static bool read_device(json_t *object, cl_platform_id platform, cl_device_id de
 {
     if (!keys_known(object,
                     " name vendor vendor_id version opencl_c_version driver_version type compute_units clock_mhz"
-                    " max_work_group_size local_mem global_mem max_alloc extensions sub_group_size svm uuid pci time ",
+                    " max_work_group_size local_mem global_mem max_alloc extensions sub_group_size svm uuid pci time"
+                    " instructions ",
                     "a device"))
         return false;
     device->object = (struct object){.dispatch = dispatch_get(), .kind = KIND_DEVICE, .refs = 1, .uses = 1};
@@ -150,6 +161,10 @@ static bool read_device(json_t *object, cl_platform_id platform, cl_device_id de
     device->global_mem = (cl_ulong)number_of(object, "global_mem", 8.0 * (1u << 30));
     device->max_alloc = (cl_ulong)number_of(object, "max_alloc", (double)(device->global_mem / 4));
     device->svm = svm_of(object, device->major);
+    json_t *instructions = json_object_get(object, "instructions"), *number;
+    size_t i;
+    device->instructions = instructions ? 0 : 1u << 1 | 1u << 2;
+    json_array_foreach(instructions, i, number) device->instructions |= 1u << (json_integer_value(number) & 31);
     read_identity(object, device);
     json_t *none = json_object(), *timing = json_object_get(object, "time");
     bool good = read_timing(timing ? timing : none, &device->timing);

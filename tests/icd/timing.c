@@ -65,10 +65,26 @@ static double normal(uint64_t state)
     return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
-uint64_t launch_time(const struct subject *subject, bool first, uint64_t items, uint64_t pairs)
+/* A launch for which a rate is scripted takes what its work takes, and nothing else. */
+static const struct rate *rate_of(const struct subject *subject, const struct work *work)
 {
     const struct timing *timing = &subject->device->timing;
-    double ns = timing->default_ns + timing->item_ns * (double)items + timing->pair_ns * (double)pairs;
+    for (size_t i = 0; work->probed > 0 && i < timing->num_rates; i++) {
+        const struct rate *rate = &timing->rates[i];
+        if (match_holds(&rate->match, subject) &&
+            (rate->up_to_bytes == 0 || (double)work->footprint <= rate->up_to_bytes))
+            return rate;
+    }
+    return NULL;
+}
+
+uint64_t launch_time(const struct subject *subject, bool first, const struct work *work)
+{
+    const struct timing *timing = &subject->device->timing;
+    const struct rate *rate = rate_of(subject, work);
+    double ns = timing->default_ns + timing->item_ns * (double)work->items + timing->pair_ns * (double)work->pairs;
+    if (rate)
+        ns = work->probed / rate->per_second * 1e9;
     for (size_t i = 0; i < timing->num_factors; i++)
         if (match_holds(&timing->factors[i].match, subject))
             ns *= timing->factors[i].factor;

@@ -28,8 +28,11 @@ static bool write_source(const struct family *family, const char *path)
 
 int main(int argc, char **argv)
 {
-    const struct kernel_facts facts[] = {{128, 128, 4, 1, 1, 1, 0, 1, 1, 1, 1, 32, 0},
-                                          {64, 64, 1, 0, 0, 1, 0, 1, 1, 1, 1, 1, 0}};
+    const struct kernel_facts facts[] = {{128, 128, 4, 1, 1, 1, 0, 1, 1, 1, 1, 32, 0, 0},
+                                          {64, 64, 1, 0, 0, 1, 0, 1, 1, 1, 1, 1, 0, 0},
+                                          {128, 128, 4, 1, 1, 1, 1, 2, 2, 2, 1, 32, 0, 0},
+                                          {64, 64, 1, 0, 0, 1, 0, 3, 3, 3, 2, 1, 2, 0},
+                                          {128, 128, 7, 1, 1, 0, 1, 2, 2, 2, 1, 32, 0, 1}};
     struct rng rng;
     rng_seed(&rng, 7);
     if (argc != 2)

@@ -67,6 +67,7 @@ static const char *const biting[] = {
     "extend:hq=2,hkv=1,d=576,dv=512,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=40,new=9",
     "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=16,prefix=0/15/16/17/64,new=1/33/0/2/17",
     "extend:hq=3,hkv=3,d=64,q=fp32,kv=fp32,prec=strict,page=3,order=hnd,table=1,prefix=100/1/2/3/4,new=5/1/1/0/64",
+    "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=16,order=hnd,kvpad=24,prefix=0/15/16/17/64,new=1/33/0/2/17",
     "prefill:hq=3,hkv=1,d=64,q=fp16,kv=fp16,o=fp16,prec=strict,causal=1,new=0/1/63/64/65,kvlen=7/1/64/63/65",
     "prefill:hq=2,hkv=2,d=7,dv=13,q=bf16,kv=fp16,o=fp16,prec=strict,causal=1,new=19,kvlen=23",
     "prefill:hq=2,hkv=1,d=64,dv=128,q=fp16,kv=bf16,o=fp32,prec=strict,causal=0,new=33,kvlen=70",
@@ -75,6 +76,14 @@ static const char *const biting[] = {
     "extend:hq=14,hkv=2,d=64,q=fp32,kv=bf16,o=fp16,prec=fast,page=1,causal=1,prefix=300/5,new=3/65",
     "extend:hq=4,hkv=4,d=96,q=fp16,kv=fp32,o=bf16,prec=strict,page=1,causal=0,prefix=0/64/200,new=32/31/1",
     "extend:hq=2,hkv=1,d=576,dv=512,q=bf16,kv=bf16,o=bf16,prec=fast,page=1,causal=1,prefix=40,new=9",
+    "decode:hq=1,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,page=0,kvlen=0/1/15/16/17/31/32/33/63/64/65",
+    "decode:hq=6,hkv=2,d=80,q=fp16,kv=fp16,prec=strict,page=1,kvlen=16/0/200/1",
+    "decode:hq=14,hkv=2,d=64,q=bf16,kv=fp16,o=fp32,prec=strict,page=1,causal=1,new=1/2/3/5/9,kvlen=17/2/64/5/131",
+    "decode:hq=8,hkv=1,d=128,q=fp16,kv=bf16,o=bf16,prec=strict,page=0,causal=1,new=4/3/0/1,kvlen=300/2/5/129",
+    "decode:hq=8,hkv=2,d=96,q=fp32,kv=bf16,o=fp16,prec=strict,page=0,causal=0,new=2/7,kvlen=130/33",
+    "decode:hq=32,hkv=1,d=256,q=bf16,kv=bf16,prec=strict,page=1,kvlen=70",
+    "decode:hq=16,hkv=1,d=576,dv=512,q=fp16,kv=fp16,prec=strict,page=1,kvlen=49",
+    "decode:hq=4,hkv=1,d=64,dv=128,q=fp16,kv=fp16,prec=strict,page=0,kvlen=3000/40",
 };
 
 static void sizes_that_bite(void **state)
@@ -129,6 +138,7 @@ static void magnitudes_and_patterns(void **state)
     next_half_load();
     check_patterns("extend:hq=4,hkv=2,d=64,q=fp16,kv=fp16,o=fp16,prec=strict,page=1,prefix=0/37/130,new=20/33/40");
     check_patterns("extend:hq=4,hkv=2,d=64,q=bf16,kv=bf16,o=bf16,prec=fast,page=1,prefix=0/37/130,new=20/33/40");
+    check_patterns("decode:hq=8,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=0,new=2/1/2,kvlen=40/200/1");
 }
 
 static int draw(struct rng *rng, int low, int high)

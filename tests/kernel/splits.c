@@ -265,7 +265,7 @@ static void bad_options_and_workspaces_are_refused(void **state)
     run.device.args.workspace.type = ATTUNE_MEMORY_NONE;
     assert_int_equal(RUN(), ATTUNE_ERROR_MISSING_TENSOR);
     run.device.args.workspace = good;
-    run.device.args.workspace.byte_offset = 2 * OUTPUT_GUARD + 4;
+    run.device.args.workspace.byte_offset = run.device.workspace_room - run.device.workspace_bytes + 2 * OUTPUT_GUARD + 4;
     assert_int_equal(RUN(), ATTUNE_ERROR_BUFFER_TOO_SMALL);
     run.device.args.workspace.byte_offset = 2;
     assert_int_equal(RUN(), ATTUNE_ERROR_OFFSET);

@@ -13,28 +13,30 @@ LAYERS = [
     'backend cache',
     'desc',
     'problem',
-    'portfolio select workload',
+    'portfolio',
+    'select workload',
     'context workload_device',
     'build layout measure_plan work_list',
-    'merge',
-    'plan tensor',
+    'merge tensor',
+    'plan',
     'launch',
     'schedule',
     'validate',
-    'compile host run',
+    'compile host kv_cache run',
     'merge_states recording',
     'tuner',
     'api search_api',
 ]
 RANK = {module: rank for rank, line in enumerate(LAYERS) for module in line.split()}
 ALIASES = {'plan_table.c': 'plan',
-           'problem_parse.c': 'problem', 'schedule_device.c': 'schedule',
+           'problem_parse.c': 'problem',
+           'schedule_device.c': 'schedule',
            'workload_pages.c': 'workload', 'workload_pages.h': 'workload',
            # MEASURE: declared for the plan, done by the tuner. The one call upwards.
            'measure_plan.c': 'tuner'}
 # Where OpenCL is called. What decides, remembers, checks or supervises does not.
-CALLS_OPENCL = set('cl context workload_device plan launch merge schedule tensor build compile host run '
-                   'recording validate'.split())
+CALLS_OPENCL = set('cl context workload_device plan launch merge schedule tensor build compile host kv_cache run recording '
+                   'validate'.split())
 # search runs on recorded timings as well as on a device's: no OpenCL, no input or output, no clock.
 SEARCH_SYSTEM = {'assert.h', 'float.h', 'limits.h', 'math.h', 'stdbool.h', 'stddef.h', 'stdint.h', 'stdlib.h', 'string.h'}
 SEARCH_INTERNAL = {'base/rng.h'}

@@ -21,7 +21,7 @@ def check(program, arguments, code, *texts):
     return run.stdout
 
 
-COMMANDS = ['devices', 'probe', 'tune', 'cache', 'version', 'help']
+COMMANDS = ['devices', 'probe', 'tune', 'layout', 'cache', 'version', 'help']
 
 check(ATTUNE, [], 2, 'usage: attune COMMAND')
 check(ATTUNE, ['help'], 0, 'Exit codes:', *COMMANDS)
@@ -55,6 +55,14 @@ check(ATTUNE, ['tune', '--workload', 'E7'], 2, 'not supported in this version: t
 check(ATTUNE, ['tune', '--workload', 'E1', '--dry-run'], 0, 'extend:hq=32', 'at most 432 configurations', 'not limited')
 check(ATTUNE, ['tune', '--workload=E1', '--dry-run', '--budget-tests=0', '--budget-seconds', '2.5'], 0,
       'every valid configuration', 'at most 2.5 s')
+
+check(ATTUNE, ['layout'], 2, 'give --workload')
+check(ATTUNE, ['layout', '--workload', 'D1', '--weights', '1/x'], 2, '--weights is "1/x"')
+check(ATTUNE, ['layout', '--workload', 'D1', '--weights', '1/2'], 2, '--weights has 2 numbers', '1 workload')
+check(ATTUNE, ['layout', '--workload', 'D1', '--pages', '16/'], 2, '--pages is "16/"')
+check(ATTUNE, ['layout', '--workload', 'D1', '--pages', '1/2/3/4/5'], 2, 'at most 4')
+check(ATTUNE, ['layout', '--workload', 'D1', '--rounds', '0'], 2, '--rounds is "0"')
+check(ATTUNE, ['layout', '--workload', 'D99'], 2, 'unknown workload "D99"')
 
 check(ATTUNE, ['cache'], 2, 'list, show or explain')
 check(ATTUNE, ['cache', 'lst'], 2, 'did you mean "cache list"?')

@@ -86,6 +86,53 @@ static void plans_measure_on_their_layout(void **state)
     fixture_end(&f);
 }
 
+/* On pocl, what the processor has is what runs and is right: a probe that lets a missing instruction pass would take
+ * the process with it, one that finds nothing would go unnoticed. */
+static void check_features(const attune_probe_result *probe)
+{
+#if defined(__x86_64__)
+    if (!strstr(probe->device.version, "PoCL"))
+        return;
+    assert_int_equal(!!(probe->features & ATTUNE_FEATURE_F16C), !!__builtin_cpu_supports("avx512f"));
+    assert_int_equal(!!(probe->features & ATTUNE_FEATURE_BF16_DOT), !!__builtin_cpu_supports("avx512bf16"));
+#endif
+}
+
+/* A layout is chosen with real kernels, appending included; the second call is a hit that says the same. */
+static void layout_choice(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    open_real(&f);
+    attune_problem *decode;
+    check_ok(attune_problem_parse("decode:hq=2,hkv=1,d=64,kvlen=40/7", &decode));
+    const attune_problem *problems[] = {f.problem, decode};
+    const int32_t pages[] = {16};
+    attune_kv_choice_options options = ATTUNE_KV_CHOICE_OPTIONS_INIT;
+    options.page_sizes = pages;
+    options.num_page_sizes = 1;
+    options.num_slots = 1 << 16;
+    options.rounds = 3;
+    options.min_sample_ms = 1;
+    attune_kv_choice choice, again;
+    check_ok(attune_kv_layout_choose(f.target, problems, 2, &options, &choice));
+    assert_int_equal(choice.num_candidates, 4);
+    assert_int_equal(choice.rounds, 2); /* one of three picks */
+    for (int32_t i = 0; i < 4; i++) {
+        const attune_kv_candidate *c = &choice.candidates[i];
+        if (c->outcome != ATTUNE_OUTCOME_OK)
+            fail_msg("%s: %s: %s", c->id, attune_outcome_name(c->outcome), c->reason);
+        assert_true(c->time_ms > c->append_ms && c->append_ms > 0);
+    }
+    check_ok(attune_kv_layout_choose(f.target, problems, 2, &options, &again));
+    assert_int_equal(again.hit, 1);
+    assert_int_equal(again.chosen, choice.chosen);
+    assert_string_equal(again.candidates[again.chosen].id, choice.candidates[choice.chosen].id);
+    attune_problem_destroy(&decode);
+    fixture_end(&f);
+}
+
 static void probes(void **state)
 {
     (void)state;
@@ -95,6 +142,13 @@ static void probes(void **state)
     attune_probe_result probe;
     check_ok(attune_probe(f.target, &probe));
     assert_string_equal(probe.failures, "");
+    check_features(&probe);
+    for (int32_t i = 0; i < probe.num_readings; i++)
+        assert_true(probe.readings[i].value > 0 || probe.readings[i].note[0]);
+    assert_true(probe.local_gbps > 0 && probe.barrier_ns > 0 && probe.opaque_loop_gain > 0);
+    assert_true(probe.max_work_group_size > 0);
+    assert_true(!(probe.features & ATTUNE_FEATURE_BF16_DOT) == !(probe.bf16_dot_gflops > 0));
+    assert_true(f.target->probed && f.target->choice.limits.features == probe.features);
     for (int i = 0; i < 5; i++)
         assert_true(probe.fma_gflops[i] > 0 && probe.fma_gflops[i] <= probe.fma_peak_gflops);
     assert_true(probe.read_gbps > 0 && probe.launch_us > 0 && probe.enqueue_us > 0);
@@ -213,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_search),
         cmocka_unit_test(plans_measure_on_their_layout),
+        cmocka_unit_test(layout_choice),
         cmocka_unit_test(background_job),
         cmocka_unit_test(probes),
         cmocka_unit_test(endless_kernel_is_stopped),

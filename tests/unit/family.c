@@ -13,7 +13,7 @@
 #include "family/family.h"
 
 static const struct kernel_facts facts_128 = {128,         128,         4,           1,           1, 1, 0,
-                                              ATTUNE_FP32, ATTUNE_FP32, ATTUNE_FP32, ATTUNE_STRICT, 1, 0};
+                                              ATTUNE_FP32, ATTUNE_FP32, ATTUNE_FP32, ATTUNE_STRICT, 1, 0, 0};
 
 static bool has_value(const struct family_param *param, int32_t value)
 {

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "portfolio.h"
+#include "select.h"
 
 #define DUMP_FLAGS (JSON_SORT_KEYS | JSON_INDENT(1)) /* of the checksum's text */
 
@@ -68,6 +69,35 @@ static void test_regret(void **state)
     row = portfolio_nearest(&p, bucket_number(0));
     assert_int_equal(portfolio_best(&p, row), c2);
     assert_true(portfolio_regret(&p, row, c0) == -1);
+}
+
+/* One new token is a class of its own: decode is answered by decode's nearest length and batch, never by a longer
+ * q_len. */
+static void test_decode_is_answered_by_its_nearest(void **state)
+{
+    (void)state;
+    struct portfolio p = {0};
+    const struct kernel_config configs[] = {config_number(0), config_number(1), config_number(2)};
+    const double time = 1;
+    assert_true(portfolio_put(&p, (struct shape_bucket){0, 9, 3}, &configs[0], &time, 1));
+    assert_true(portfolio_put(&p, (struct shape_bucket){0, 15, 8}, &configs[1], &time, 1));
+    assert_true(portfolio_put(&p, (struct shape_bucket){1, 12, 3}, &configs[2], &time, 1));
+    static const struct {
+        int32_t q_class, log2_kv, log2_heads, config;
+    } cases[] = {{0, 12, 3, 0}, {0, 14, 8, 1}, {0, 15, 3, 1}, {0, -1, 0, 0}, {1, 15, 8, 2}};
+    struct device_limits limits = {.max_work_group_size = 64, .work_group_multiple = 1, .local_bytes = 65536};
+    struct kernel_facts facts = {.head_dim_qk = 64, .head_dim_vo = 64, .group_size = 1};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cache_key key = {.operation = ATTUNE_DECODE,
+                                .q_class = cases[i].q_class,
+                                .log2_kv = cases[i].log2_kv,
+                                .log2_heads = cases[i].log2_heads};
+        struct selection selection;
+        assert_int_equal(select_config(NULL, &key, &p, backend_find("cpu"), &limits, &facts, &selection), ATTUNE_OK);
+        if (strcmp(selection.source, "nearest") != 0 ||
+            !kernel_config_equal(&selection.config, &configs[cases[i].config]))
+            fail_msg("case %zu is answered by %s: %s", i, selection.source, selection.why);
+    }
 }
 
 /* Each bucket keeps its best, however many come. */
@@ -255,6 +285,7 @@ int main(void)
         TEST(test_deceiving),
         TEST(test_values_outside_the_space),
         TEST(test_stale),
+        TEST(test_decode_is_answered_by_its_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

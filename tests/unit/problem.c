@@ -53,8 +53,12 @@ static void texts_are_canonical(void **state)
         "extend:hq=1,hkv=1,d=1,prefix=1/2/1/2,new=5/6/7,sinks=1,tree=1,bias=1,mla=1,o=fp16,causal=0",
         "extend:hq=1,hkv=1,d=1,q=fp32,kv=fp32,o=fp16,prec=strict,causal=0,sinks=1,tree=1,bias=1,mla=1,page=1,batch=4,"
         "prefix=1/2,new=5/6/7");
-    assert_text("extend:hq=4,hkv=2,d=8,table=1,new=3,order=hnd,page=48,prefix=0/100",
-                "extend:hq=4,hkv=2,d=8,q=fp32,kv=fp32,prec=strict,causal=1,page=48,order=hnd,table=1,prefix=0/100,new=3");
+    assert_text(
+        "extend:hq=4,hkv=2,d=8,table=1,new=3,order=hnd,page=48,prefix=0/100",
+        "extend:hq=4,hkv=2,d=8,q=fp32,kv=fp32,prec=strict,causal=1,page=48,order=hnd,table=1,prefix=0/100,new=3");
+    assert_text(
+        "extend:hq=4,hkv=2,d=8,kvpad=32,new=3,order=hnd,page=48,prefix=100",
+        "extend:hq=4,hkv=2,d=8,q=fp32,kv=fp32,prec=strict,causal=1,page=48,order=hnd,kvpad=32,prefix=100,new=3");
     assert_text("decode:hq=4,hkv=2,d=8,table=0,order=nhd,kvlen=0/3,new=1/0",
                 "decode:hq=4,hkv=2,d=8,q=fp32,kv=fp32,prec=strict,causal=1,page=1,kvlen=0/3,new=1/0");
 }
@@ -119,14 +123,8 @@ static void missing_features_are_named(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"D6", "int8 KV cache"},
-        {"E6", "sinks"},
-        {"E7", "tree mask"},
-        {"E8", "MLA"},
-        {"P4", "softcap"},
-        {"P5", "bias"},
-        {"E1:window=5", "window"},
-        {"E1:page=0", "page=0"},
+        {"D6", "int8 KV cache"}, {"E6", "sinks"}, {"E7", "tree mask"},       {"E8", "MLA"},
+        {"P4", "softcap"},       {"P5", "bias"},  {"E1:window=5", "window"}, {"E1:page=0", "page=0"},
         {"P1:page=1", "page=1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -189,6 +187,9 @@ static void bad_texts_are_refused(void **state)
         {"E1:scale=-1", ATTUNE_ERROR_SCALE, "scale"},
         {"E1:page=65537", ATTUNE_ERROR_INVALID_SIZE, "65536"},
         {"E1:order=dhn", ATTUNE_ERROR_SYNTAX, "nhd, hnd"},
+        {"E1:kvpad=65537", ATTUNE_ERROR_INVALID_SIZE, "65536"},
+        {"E1:order=hnd,kvpad=8", ATTUNE_ERROR_SYNTAX, "kvpad=8"},
+        {"P1:kvpad=8", ATTUNE_ERROR_SYNTAX, "kvpad=8"},
         {"E1:table=2", ATTUNE_ERROR_INVALID_SIZE, "table is 2"},
         {"P1:table=1", ATTUNE_ERROR_SYNTAX, "table=1"},
         {"P1:page=16,table=1", ATTUNE_ERROR_SYNTAX, "table=1"},
@@ -248,6 +249,30 @@ static void any_text_is_safe(void **state)
         if (attune_problem_parse(problem->text, &again) || strcmp(again->text, problem->text))
             fail_msg("seed 20240701, round %d: \"%s\" gives \"%s\"", round, text, problem->text);
         attune_problem_destroy(&again);
+        attune_problem_destroy(&problem);
+    }
+}
+
+/* The strides that a padded problem names, of K and of V. */
+static void padding_gives_strides(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        int64_t k[3], v[3]; /* page, token, head */
+    } cases[] = {{"page=1,kvpad=5", {21, 21, 8}, {17, 17, 6}},
+                 {"page=16,kvpad=5", {16 * 21, 21, 8}, {16 * 17, 17, 6}},
+                 {"page=16,order=hnd,kvpad=5", {2 * 133, 8, 133}, {2 * 101, 6, 101}}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[160];
+        snprintf(text, sizeof text, "decode:hq=4,hkv=2,d=8,dv=6,kvlen=9,%s", cases[i].fields);
+        attune_problem *problem = parse(text);
+        attune_kv_layout_options o = problem_layout(problem, 64);
+        const int64_t k[] = {o.k_stride_page, o.k_stride_token, o.k_stride_head};
+        const int64_t v[] = {o.v_stride_page, o.v_stride_token, o.v_stride_head};
+        assert_int_equal(o.order, ATTUNE_KV_STRIDED);
+        assert_memory_equal(k, cases[i].k, sizeof k);
+        assert_memory_equal(v, cases[i].v, sizeof v);
         attune_problem_destroy(&problem);
     }
 }
@@ -313,6 +338,7 @@ static void buckets(void **state)
     const struct backend_choice choice = {.limits.work_group_multiple = 32};
     struct kernel_facts facts = problem_facts(&problem->desc, problem->page_size, &choice);
     assert_true(facts.has_cache && facts.has_new && facts.causal && facts.group_size == 2 && facts.head_dim_vo == 8);
+    assert_false(facts.decode);
     attune_problem_destroy(&problem);
     const int32_t zero = 0, one = 1;
     attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
@@ -333,6 +359,7 @@ int main(void)
         cmocka_unit_test(long_texts_are_refused),
         cmocka_unit_test(any_text_is_safe),
         cmocka_unit_test(created_problems_have_texts),
+        cmocka_unit_test(padding_gives_strides),
         cmocka_unit_test(work_is_counted),
         cmocka_unit_test(buckets),
     };

@@ -109,10 +109,12 @@ static char *used_elements(const attune_problem *problem, const struct workload 
                 w->block_table ? w->block_table + b * w->table_stride : w->kv_indices + w->kv_indptr[b];
             int64_t page = pages[j / page_size], token = j % page_size;
             for (int64_t h = 0; h < heads; h++) {
-                int64_t row = hnd ? (page * heads + h) * page_size + token : (page * page_size + token) * heads + h;
+                int64_t dim = cache->dim, pad = problem->kv_pad;
+                int64_t at = hnd ? (page * heads + h) * (page_size * dim + pad) + token * dim
+                                 : (page * page_size + token) * (heads * dim + pad) + h * dim;
                 if (hnd && page_size == 1)
-                    row = h * w->num_slots + page;
-                memset(used + cache->offset + row * cache->dim, 1, (size_t)cache->dim);
+                    at = (h * w->num_slots + page) * dim;
+                memset(used + cache->offset + at, 1, (size_t)dim);
             }
         }
     return used;
@@ -121,9 +123,17 @@ static char *used_elements(const attune_problem *problem, const struct workload 
 static void pages_lie_in_their_order(void **state)
 {
     (void)state;
-    static const char *const fields[] = {
-        "page=1",         "page=16",          "page=48",           "page=3,table=1",
-        "page=1,table=1", "page=1,order=hnd", "page=16,order=hnd", "page=5,order=hnd,table=1"};
+    static const char *const fields[] = {"page=1",
+                                         "page=16",
+                                         "page=48",
+                                         "page=3,table=1",
+                                         "page=1,table=1",
+                                         "page=1,order=hnd",
+                                         "page=16,order=hnd",
+                                         "page=5,order=hnd,table=1",
+                                         "page=1,kvpad=7",
+                                         "page=16,kvpad=7",
+                                         "page=5,order=hnd,kvpad=3"};
     struct workload_options options = WORKLOAD_OPTIONS_INIT;
     options.offset = 2;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SIMT decode: a work-group takes a range of the keys of one KV head for few queries; its work-items share the keys of a block
+// for the scores, and the dims and slices of the block for the output. Each row of K and V is read from memory once and serves
+// all query heads of the group. Split-KV after Flash-Decoding (Dao, Haziza, Massa, Sizov, 2023).
+//
+// clang-format off
+//   row r of an item   query r / GROUP_SIZE of head ITEM_HEAD + r % GROUP_SIZE; ROW_STEPS steps of STEP_ROWS rows
+//   part               16 of the BLOCK_KV keys of a block: what a work-item takes of the softmax of a row
+//
+//   1 scores    work-item = (key, step of rows, lane): dims lane * DIM_VEC .., every DIM_LANES vectors; p_tile[lane][row][key]
+//   2 maximum   work-item = (row, part): adds up the lanes, masks, part_max[row][part]
+//   3 weights   work-item = (row, part): weights in p_tile[0][row][key], sums in part_sum[row][part]
+//   4 output    work-item = (slice of the block's keys, step of rows, vector of dims): o_tile[slice][row][dim]
+// clang-format on
+//
+// A barrier stands after each step. All state lives in local memory, so that work-items need few registers and a compiler that
+// runs them one after another (pocl) keeps what it has in registers. UNIFORM = 0 hides from the compiler that inner loops'
+// bounds are uniform, as in simt_tile.
+#include "attention.clh"
+#include "half.clh"
+
+#if !defined(WG_SIZE) || !defined(TILE_TOKENS) || !defined(DIM_VEC) || !defined(BLOCK_KV) || !defined(ROWS_PER_STEP) ||    \
+    !defined(KEYS_PER_ITEM) || !defined(DIM_LANES) || !defined(PREFETCH) || !defined(UNIFORM)
+#error "a parameter of decode_simt is missing: see decode_simt.def"
+#endif
+
+#define VEC 16 // of the softmax
+#include "vector.clh"
+
+#if DIM_VEC == 8
+typedef float8 dim_vec;
+#define LOAD_KV_VEC LOAD_KV8
+#define LOAD_Q_VEC LOAD_Q8
+#define STORE_VEC(value, pointer) vstore8(value, 0, pointer)
+#define STORE_O_VEC store_o8
+#elif DIM_VEC == 16
+typedef float16 dim_vec;
+#define LOAD_KV_VEC LOAD_KV16
+#define LOAD_Q_VEC LOAD_Q16
+#define STORE_VEC(value, pointer) vstore16(value, 0, pointer)
+#define STORE_O_VEC STORE_O16
+#else
+#error "DIM_VEC must be 8 or 16"
+#endif
+
+typedef global const KV_T *kv_row;
+
+#define KEY_VECTORS (HEAD_DIM_QK / DIM_VEC)
+#define VALUE_VECTORS (HEAD_DIM_VO / DIM_VEC)
+#define PARTS (BLOCK_KV / VEC)
+#define ROW_STEPS ((TILE_TOKENS * GROUP_SIZE + ROWS_PER_STEP - 1) / ROWS_PER_STEP)
+#define STEP_ROWS ((TILE_TOKENS * GROUP_SIZE + ROW_STEPS - 1) / ROW_STEPS)
+#define ROWS (ROW_STEPS * STEP_ROWS)
+#define SLICES (WG_SIZE / (VALUE_VECTORS * ROW_STEPS))
+#define SLICE_KEYS ((BLOCK_KV + SLICES - 1) / SLICES)
+
+#if DIM_VEC == 8
+INLINE void store_o8(float8 value, global O_T *pointer)
+{
+    const float *element = (const float *)&value;
+    for (int i = 0; i < 8; i++)
+        STORE_O(element[i], pointer + i);
+}
+#endif
+
+INLINE float sum_8(float8 x)
+{
+    float4 a = x.lo + x.hi;
+    return a.x + a.y + (a.z + a.w);
+}
+
+#if DIM_VEC == 8
+#define SUM sum_8
+#else
+#define SUM(x) sum_8((x).lo + (x).hi)
+#endif
+
+INLINE float highest(float16 x)
+{
+    float8 a = max(x.lo, x.hi);
+    float4 b = max(a.lo, a.hi);
+    float2 c = max(b.lo, b.hi);
+    return max(c.lo, c.hi);
+}
+
+// pocl's prefetch() is empty; its compiler's builtin takes no global pointer.
+#if !PREFETCH
+#define ASK_FOR(row, dim)
+#else
+#if defined(__x86_64__) || defined(__aarch64__)
+#define ASK_FOR_LINE(element) __builtin_prefetch((const void *)(ulong)(element), 0, 2)
+#else
+#define ASK_FOR_LINE(element) prefetch(element, 1)
+#endif
+#define ASK_FOR(row, dim)                                                                                              \
+    for (int line_x = 0; line_x < (dim); line_x += 64 / (int)sizeof(KV_T))                                             \
+    ASK_FOR_LINE((row) + line_x)
+#endif
+
+// Q times scale; rows past the item's end are zeros.
+INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, float factor, int rows,
+                         local dim_vec *q_tile)
+{
+    for (int i = (int)get_local_id(0); i < ROWS * KEY_VECTORS; i += WG_SIZE) {
+        int r = i / KEY_VECTORS, x = i % KEY_VECTORS;
+        dim_vec value = 0.0f;
+        if (r < rows)
+            value = LOAD_Q_VEC(query + r / GROUP_SIZE * stride_token + r % GROUP_SIZE * stride_head + x * DIM_VEC) * factor;
+        q_tile[i] = value;
+    }
+}
+
+// A work-item's scores: KEYS_PER_ITEM keys, the lane's dims, one step of rows.
+INLINE void item_scores(local const dim_vec *q_tile, const kv_row *key, int lane, int slack, local float *p_tile)
+{
+    dim_vec acc[STEP_ROWS * KEYS_PER_ITEM];
+#pragma unroll
+    for (int i = 0; i < STEP_ROWS * KEYS_PER_ITEM; i++)
+        acc[i] = 0.0f;
+    for (int x = lane; x < KEY_VECTORS + slack; x += DIM_LANES) {
+        dim_vec element[KEYS_PER_ITEM];
+#pragma unroll
+        for (int n = 0; n < KEYS_PER_ITEM; n++)
+            element[n] = LOAD_KV_VEC(key[n] + x * DIM_VEC);
+#pragma unroll
+        for (int r = 0; r < STEP_ROWS; r++)
+#pragma unroll
+            for (int n = 0; n < KEYS_PER_ITEM; n++)
+                acc[r * KEYS_PER_ITEM + n] = fma(element[n], q_tile[r * KEY_VECTORS + x], acc[r * KEYS_PER_ITEM + n]);
+    }
+#pragma unroll
+    for (int r = 0; r < STEP_ROWS; r++)
+#pragma unroll
+        for (int n = 0; n < KEYS_PER_ITEM; n++)
+            p_tile[r * BLOCK_KV + n] = SUM(acc[r * KEYS_PER_ITEM + n]);
+}
+
+// Adds the weighted rows of V of a slice to a vector of dims of one step of rows.
+INLINE void item_output(local const float *p_tile, local const float *correction, local const kv_row *rows,
+                        int keys, local dim_vec *o_tile, int x)
+{
+    dim_vec acc[STEP_ROWS];
+#pragma unroll
+    for (int r = 0; r < STEP_ROWS; r++)
+        acc[r] = o_tile[r * VALUE_VECTORS] * correction[r];
+    for (int n = 0; n < keys; n++) {
+        dim_vec value = LOAD_KV_VEC(rows[n] + x * DIM_VEC);
+#pragma unroll
+        for (int r = 0; r < STEP_ROWS; r++)
+            acc[r] = fma(value, (dim_vec)p_tile[r * BLOCK_KV + n], acc[r]);
+    }
+#pragma unroll
+    for (int r = 0; r < STEP_ROWS; r++)
+        o_tile[r * VALUE_VECTORS] = acc[r];
+}
+
+kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTENTION_PARAMETERS)
+{
+    local dim_vec q_tile[ROWS * KEY_VECTORS], o_tile[SLICES * ROWS * VALUE_VECTORS];
+    local float16 p_tile[DIM_LANES * ROWS * PARTS];
+    local float part_max[ROWS * PARTS], part_sum[ROWS * PARTS], row_max[ROWS], correction[ROWS];
+    local kv_row v_rows[BLOCK_KV];
+    const int id = (int)get_local_id(0);
+    const int slack = UNIFORM ? 0 : id & args.opaque_zero;
+    // Step 4: this work-item's vector of dims, step of rows and slice; none for those left over.
+    const int out_x = id % VALUE_VECTORS, out_step = id / VALUE_VECTORS % ROW_STEPS, slice = id / (VALUE_VECTORS * ROW_STEPS);
+
+    const int end = schedule_end_item(schedule, args.segment);
+    for (int index = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); index < end;
+         index += args.num_groups) {
+        const struct attention_item item = load_item(schedule, index, args.num_q_heads);
+        const int kv_head = item.head / GROUP_SIZE, rows = item.q_count * GROUP_SIZE;
+        global const int *pages = ITEM_PAGES(item);
+
+        load_queries(q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head,
+                     args.q_stride_token, args.q_stride_head, args.scale, rows, q_tile);
+        for (int i = id; i < SLICES * ROWS * VALUE_VECTORS; i += WG_SIZE)
+            o_tile[i] = 0.0f;
+        for (int i = id; i < ROWS; i += WG_SIZE)
+            row_max[i] = INITIAL_MAX;
+        for (int i = id; i < ROWS * PARTS; i += WG_SIZE)
+            part_sum[i] = 0.0f;
+        barrier(CLK_LOCAL_MEM_FENCE);
+
+        for (int block = item.kv_begin; block < item.kv_end; block += BLOCK_KV) {
+            const int keys = min(BLOCK_KV, item.kv_end - block);
+            // 1. A missing key is the block's last one again.
+            for (int i = id; i < BLOCK_KV / KEYS_PER_ITEM * DIM_LANES * ROW_STEPS + slack; i += WG_SIZE) {
+                int lane = i % DIM_LANES, first = i / DIM_LANES % (BLOCK_KV / KEYS_PER_ITEM) * KEYS_PER_ITEM;
+                int step = i / (DIM_LANES * (BLOCK_KV / KEYS_PER_ITEM));
+                kv_row key[KEYS_PER_ITEM];
+#pragma unroll
+                for (int n = 0; n < KEYS_PER_ITEM; n++) {
+                    int position = block + min(first + n, keys - 1);
+                    key[n] = KV_ROW(k, item, pages, position, kv_head);
+                    if (lane == 0 && step == 0) {
+                        v_rows[first + n] = KV_ROW(v, item, pages, position, kv_head);
+                        if (PREFETCH && position + BLOCK_KV < item.kv_end) {
+                            ASK_FOR(KV_ROW(k, item, pages, position + BLOCK_KV, kv_head), HEAD_DIM_QK);
+                            ASK_FOR(KV_ROW(v, item, pages, position + BLOCK_KV, kv_head), HEAD_DIM_VO);
+                        }
+                    }
+                }
+                item_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, key, lane, slack,
+                            (local float *)p_tile + (lane * ROWS + step * STEP_ROWS) * BLOCK_KV + first);
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+            // 2.
+            for (int i = id; i < ROWS * PARTS; i += WG_SIZE) {
+                float16 score = p_tile[i];
+#pragma unroll
+                for (int lane = 1; lane < DIM_LANES; lane++)
+                    score += p_tile[lane * ROWS * PARTS + i];
+                int limit = item.kv_end - 1;
+                if (CAUSAL)
+                    limit = min(limit, item.q_pos + i / PARTS / GROUP_SIZE);
+                // Selected, not added: a key that the row may not see may be infinite or NaN.
+                score = select(score, (float16)(MASKED_SCORE), (int16)(block + i % PARTS * VEC) + LANES > limit);
+                p_tile[i] = score;
+                part_max[i] = highest(score);
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+            // 3. The rows' running maximum, and what its rise scales older sums by; then the weights.
+            for (int i = id; i < ROWS; i += WG_SIZE) {
+                float top = row_max[i];
+                for (int part = 0; part < PARTS; part++)
+                    top = max(top, part_max[i * PARTS + part]);
+                correction[i] = vector_exp((float16)(row_max[i] - top)).s0;
+                row_max[i] = top;
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+            for (int i = id; i < ROWS * PARTS; i += WG_SIZE) {
+                float16 weight = vector_exp(p_tile[i] - row_max[i / PARTS]);
+                p_tile[i] = weight;
+                part_sum[i] = part_sum[i] * correction[i / PARTS] + sum_8(weight.lo + weight.hi);
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+            // 4.
+            if (slice < SLICES) {
+                int first = slice * SLICE_KEYS;
+                item_output((local const float *)p_tile + out_step * STEP_ROWS * BLOCK_KV + first,
+                            correction + out_step * STEP_ROWS, v_rows + first, min(SLICE_KEYS, keys - first) + slack,
+                            o_tile + (slice * ROWS + out_step * STEP_ROWS) * VALUE_VECTORS + out_x, out_x);
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+
+        for (int i = id; i < rows * VALUE_VECTORS; i += WG_SIZE) {
+            const int r = i / VALUE_VECTORS, x = i % VALUE_VECTORS;
+            const int t = r / GROUP_SIZE, head = item.head + r % GROUP_SIZE;
+            float sum = 0.0f;
+            for (int part = 0; part < PARTS; part++)
+                sum += part_sum[r * PARTS + part];
+            dim_vec output = o_tile[i];
+            for (int s = 1; s < SLICES; s++)
+                output += o_tile[s * ROWS * VALUE_VECTORS + i];
+            output *= sum == 0.0f ? 0.0f : 1.0f / sum; // no key: a row of zeros
+            const float row_lse = sum == 0.0f ? -INFINITY : row_max[r] + log(sum);
+            if (item.partial >= 0) {
+                STORE_VEC(output, PARTIAL_O(item, t, head) + x * DIM_VEC);
+                if (x == 0)
+                    *PARTIAL_LSE(item, t, head) = row_lse;
+            } else {
+                STORE_O_VEC(output, o + args.o_offset + (item.q_row + t) * args.o_stride_token +
+                                        head * args.o_stride_head + x * DIM_VEC);
+                if (x == 0 && lse)
+                    lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + head * args.lse_stride_head] = row_lse;
+            }
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+}

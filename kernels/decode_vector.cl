@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Vector decode: one work-item takes a range of the keys of one KV head for few queries, with explicit vectors along the head
+// dim. Each row of K and V is read from memory once and serves all query heads of the group. Split-KV after Flash-Decoding
+// (Dao, Haziza, Massa, Sizov, 2023): a sequence's ranges are items of their own and are merged afterwards.
+//
+// clang-format off
+//   row r of an item   query r / GROUP_SIZE of head ITEM_HEAD + r % GROUP_SIZE
+//   block              BLOCK_KV keys; a chunk of 16 of them gives one vector of scores a row
+//   q_tile             [row][dim] Q times scale          o_tile  [row][dim]
+//   p_tile             [row][key] scores, then weights, of a block
+//
+//   scores     STEP_KEYS keys x STEP_ROWS rows of products are summed up in registers, 16 partial sums each:
+//
+//                        key 0  key 4  key 8  key 12         joined in pairs, with half as many partial sums for each key
+//                row 0  [  . .  . .  . .  . .  ]   ->        every time, until each of the 16 lanes of a vector is the sum
+//                row 1  [  . .  . .  . .  . .  ]             of one key of the chunk: 15 joins for 16 sums
+//
+//   output     STEP_ROWS rows x STEP_VECTORS vectors of dims, over the block's keys
+// clang-format on
+//
+// A block's missing keys are its last key again, and masked. The rows of the next block, which may be anywhere in memory, are
+// asked for while those of this one are read, each line in its turn.
+#include "attention.clh"
+#include "half.clh"
+
+#if !defined(TILE_TOKENS) || !defined(BLOCK_KV) || !defined(ROWS_PER_STEP) || !defined(ACCUMULATORS) || !defined(PREFETCH)
+#error "a parameter of decode_vector is missing: see decode_vector.def"
+#endif
+
+#define VEC 16
+#include "vector.clh"
+
+#define KEY_VECTORS (HEAD_DIM_QK / VEC)
+#define VALUE_VECTORS (HEAD_DIM_VO / VEC)
+#define CHUNKS (BLOCK_KV / VEC)
+
+// Rows in equal steps of at most ROWS_PER_STEP; those past the item's end are zeros.
+#define ROW_STEPS ((TILE_TOKENS * GROUP_SIZE + ROWS_PER_STEP - 1) / ROWS_PER_STEP)
+#define STEP_ROWS ((TILE_TOKENS * GROUP_SIZE + ROW_STEPS - 1) / ROW_STEPS)
+#define ROWS (ROW_STEPS * STEP_ROWS)
+
+// Powers of two, so that the accumulators of a step number at most ACCUMULATORS.
+#define STEP_KEYS                                                                                                      \
+    (STEP_ROWS * 16 <= ACCUMULATORS  ? 16                                                                              \
+     : STEP_ROWS * 8 <= ACCUMULATORS ? 8                                                                               \
+     : STEP_ROWS * 4 <= ACCUMULATORS ? 4                                                                               \
+     : STEP_ROWS * 2 <= ACCUMULATORS ? 2                                                                               \
+                                     : 1)
+#define STEP_VECTORS                                                                                                   \
+    (VALUE_VECTORS % 8 == 0 && STEP_ROWS * 8 <= ACCUMULATORS   ? 8                                                     \
+     : VALUE_VECTORS % 4 == 0 && STEP_ROWS * 4 <= ACCUMULATORS ? 4                                                     \
+     : VALUE_VECTORS % 2 == 0 && STEP_ROWS * 2 <= ACCUMULATORS ? 2                                                     \
+                                                               : 1)
+
+// Two vectors with partial sums of some keys each become one with half as many of each: see the lanes below.
+INLINE float16 join_8(float16 x, float16 y)
+{
+    return (float16)(x.lo, y.lo) + (float16)(x.hi, y.hi);
+}
+
+INLINE float16 join_4(float16 x, float16 y)
+{
+    return (float16)(x.s0123, x.s89ab, y.s0123, y.s89ab) + (float16)(x.s4567, x.scdef, y.s4567, y.scdef);
+}
+
+INLINE float16 join_2(float16 x, float16 y)
+{
+    return (float16)(x.s01, y.s01, x.s45, y.s45, x.s89, y.s89, x.scd, y.scd) +
+           (float16)(x.s23, y.s23, x.s67, y.s67, x.sab, y.sab, x.sef, y.sef);
+}
+
+INLINE float16 join_1(float16 x, float16 y)
+{
+    return (float16)(x.s02, y.s02, x.s46, y.s46, x.s8a, y.s8a, x.sce, y.sce) +
+           (float16)(x.s13, y.s13, x.s57, y.s57, x.s9b, y.s9b, x.sdf, y.sdf);
+}
+
+#define JOIN(join, count, sums)                                                                                        \
+    _Pragma("unroll") for (int pair = 0; pair < (count) / 2; pair++) sums[pair] = join(sums[2 * pair], sums[2 * pair + 1])
+
+// The joins keep within 128 bits where instructions do, so that of the vectors f = 0 .. 15 of a chunk, in the order in which
+// they are joined, f ends up in lane 4 * (f % 4) + f / 4: it is made to hold that key.
+#define CHUNK_KEY(f) (4 * ((f) % 4) + (f) / 4)
+
+// All joins of STEP_KEYS vectors into one, then all of the 16 / STEP_KEYS that a chunk has.
+INLINE float16 join_step(float16 *sums)
+{
+    if (STEP_KEYS >= 2)
+        JOIN(join_8, STEP_KEYS, sums);
+    if (STEP_KEYS >= 4)
+        JOIN(join_4, STEP_KEYS / 2, sums);
+    if (STEP_KEYS >= 8)
+        JOIN(join_2, STEP_KEYS / 4, sums);
+    if (STEP_KEYS >= 16)
+        JOIN(join_1, STEP_KEYS / 8, sums);
+    return sums[0];
+}
+
+INLINE float16 join_chunk(float16 *sums)
+{
+    if (STEP_KEYS < 2)
+        JOIN(join_8, 16, sums);
+    if (STEP_KEYS < 4)
+        JOIN(join_4, 8, sums);
+    if (STEP_KEYS < 8)
+        JOIN(join_2, 4, sums);
+    if (STEP_KEYS < 16)
+        JOIN(join_1, 2, sums);
+    return sums[0];
+}
+
+// Asks for the line of 64 bytes at an element. pocl's prefetch() is empty; its compiler's builtin takes no global pointer.
+#if !PREFETCH
+#define ASK_FOR(element)
+#elif defined(__x86_64__) || defined(__aarch64__)
+#define ASK_FOR(element) __builtin_prefetch((const void *)(ulong)(element), 0, 3)
+#else
+#define ASK_FOR(element) prefetch(element, 1)
+#endif
+// Vectors of a row that one such request covers, if rows are made of whole lines.
+#define LINE_VECTORS(vectors) (sizeof(KV_T) == 2 && (vectors) % 2 == 0 ? 2 : 1)
+
+// Scores of one step of rows for a chunk of keys: p_tile[row * CHUNKS]. ahead (a constant): ask for the rows of next.
+INLINE void chunk_scores(const float16 *q_tile, global const KV_T *const *rows, global const KV_T *const *next, bool ahead,
+                         float16 *p_tile)
+{
+    float16 part[STEP_ROWS][16 / STEP_KEYS];
+    for (int f = 0; f < 16; f += STEP_KEYS) {
+        global const KV_T *row[STEP_KEYS];
+        float16 sum[STEP_ROWS][STEP_KEYS];
+#pragma unroll
+        for (int i = 0; i < STEP_KEYS; i++) {
+            row[i] = rows[CHUNK_KEY(f + i)];
+#pragma unroll
+            for (int r = 0; r < STEP_ROWS; r++)
+                sum[r][i] = 0.0f;
+        }
+        for (int x = 0; x < KEY_VECTORS; x += LINE_VECTORS(KEY_VECTORS)) {
+#pragma unroll
+            for (int i = 0; ahead && i < STEP_KEYS; i++)
+                ASK_FOR(next[CHUNK_KEY(f + i)] + x * VEC);
+#pragma unroll
+            for (int line_x = x; line_x < x + LINE_VECTORS(KEY_VECTORS); line_x++) {
+                float16 key[STEP_KEYS];
+#pragma unroll
+                for (int i = 0; i < STEP_KEYS; i++)
+                    key[i] = LOAD_KV16(row[i] + line_x * VEC);
+#pragma unroll
+                for (int r = 0; r < STEP_ROWS; r++) {
+                    float16 query = q_tile[r * KEY_VECTORS + line_x];
+#pragma unroll
+                    for (int i = 0; i < STEP_KEYS; i++)
+                        sum[r][i] = fma(key[i], query, sum[r][i]);
+                }
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < STEP_ROWS; r++)
+            part[r][f / STEP_KEYS] = join_step(sum[r]);
+    }
+#pragma unroll
+    for (int r = 0; r < STEP_ROWS; r++)
+        p_tile[r * CHUNKS] = join_chunk(part[r]);
+}
+
+INLINE float highest(float16 x)
+{
+    float8 a = max(x.lo, x.hi);
+    float4 b = max(a.lo, a.hi);
+    float2 c = max(b.lo, b.hi);
+    return max(c.lo, c.hi);
+}
+
+INLINE float total(float16 x)
+{
+    float8 a = x.lo + x.hi;
+    float4 b = a.lo + a.hi;
+    return b.x + b.y + (b.z + b.w);
+}
+
+// Turns a row's scores into weights relative to its running maximum. Where that rises, which after the first blocks is rare,
+// the row's sum and output are scaled.
+INLINE void row_weights(float16 *p, int block_limit, float *row_max, float16 *row_sum, float16 *o_row)
+{
+    if (block_limit < BLOCK_KV - 1) {
+#pragma unroll
+        for (int c = 0; c < CHUNKS; c++) // selected: a key that the row may not see may be infinite or NaN
+            p[c] = select(p[c], (float16)(MASKED_SCORE), (int16)(c * VEC) + LANES > block_limit);
+    }
+    float16 top = p[0];
+#pragma unroll
+    for (int c = 1; c < CHUNKS; c++)
+        top = max(top, p[c]);
+    float block_max = highest(top);
+    if (block_max > *row_max) {
+        float16 correction = vector_exp((float16)(*row_max - block_max));
+        *row_max = block_max;
+        *row_sum *= correction;
+        for (int x = 0; x < VALUE_VECTORS; x++)
+            o_row[x] *= correction;
+    }
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        p[c] = vector_exp(p[c] - *row_max);
+        *row_sum += p[c];
+    }
+}
+
+// o_tile of one step of rows += weights times V.
+INLINE void accumulate_output(const float *p_tile, global const KV_T *const *rows, global const KV_T *const *next,
+                              bool ahead, int keys, float16 *o_tile)
+{
+    for (int x = 0; x < VALUE_VECTORS; x += STEP_VECTORS) {
+        float16 acc[STEP_ROWS][STEP_VECTORS];
+#pragma unroll
+        for (int r = 0; r < STEP_ROWS; r++)
+#pragma unroll
+            for (int w = 0; w < STEP_VECTORS; w++)
+                acc[r][w] = o_tile[r * VALUE_VECTORS + x + w];
+        for (int n = 0; n < keys; n++) {
+            float16 value[STEP_VECTORS];
+#pragma unroll
+            for (int w = 0; w < STEP_VECTORS; w++) {
+                value[w] = LOAD_KV16(rows[n] + (x + w) * VEC);
+                if (ahead && w % LINE_VECTORS(STEP_VECTORS) == 0)
+                    ASK_FOR(next[n] + (x + w) * VEC);
+            }
+#pragma unroll
+            for (int r = 0; r < STEP_ROWS; r++) {
+                float16 p = p_tile[r * BLOCK_KV + n];
+#pragma unroll
+                for (int w = 0; w < STEP_VECTORS; w++)
+                    acc[r][w] = fma(value[w], p, acc[r][w]);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < STEP_ROWS; r++)
+#pragma unroll
+            for (int w = 0; w < STEP_VECTORS; w++)
+                o_tile[r * VALUE_VECTORS + x + w] = acc[r][w];
+    }
+}
+
+// Where the rows of a block lie, from position begin on; its last key stands in for those from end on. Keys follow each other
+// at a stride in a page and in the new part.
+INLINE void locate_rows(global const KV_T *k, global const KV_T *v, global const KV_T *k_cache, global const KV_T *v_cache,
+                        const struct attention_args args, const struct attention_item item, global const int *pages,
+                        int begin, int end, global const KV_T **k_rows, global const KV_T **v_rows)
+{
+    int kv_head = item.head / GROUP_SIZE, keys = min(end - begin, BLOCK_KV);
+    for (int n = 0; n < keys;) {
+        int position = begin + n, run = keys - n;
+        global const KV_T *key = KV_ROW(k, item, pages, position, kv_head);
+        global const KV_T *value = KV_ROW(v, item, pages, position, kv_head);
+        abi_i64 k_stride = args.k_stride_token, v_stride = args.v_stride_token;
+#if HAS_CACHE
+        if (!HAS_NEW || position < item.cache_len) {
+            run = PAGED ? min(run, args.page_size - TOKEN_IN_PAGE(position)) : 1;
+            run = HAS_NEW ? min(run, item.cache_len - position) : run;
+            k_stride = args.k_cache_stride_token;
+            v_stride = args.v_cache_stride_token;
+        }
+#endif
+        for (int i = 0; i < run; i++, n++) {
+            k_rows[n] = key + i * k_stride;
+            v_rows[n] = value + i * v_stride;
+        }
+    }
+    for (int n = keys; n < BLOCK_KV; n++) {
+        k_rows[n] = k_rows[keys - 1];
+        v_rows[n] = v_rows[keys - 1];
+    }
+}
+
+INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, float factor, int rows,
+                         float16 *q_tile)
+{
+    for (int r = 0; r < rows; r++)
+        for (int x = 0; x < KEY_VECTORS; x++)
+            q_tile[r * KEY_VECTORS + x] =
+                LOAD_Q16(query + r / GROUP_SIZE * stride_token + r % GROUP_SIZE * stride_head + x * VEC) * factor;
+    for (int i = rows * KEY_VECTORS; i < ROWS * KEY_VECTORS; i++)
+        q_tile[i] = 0.0f;
+}
+
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_PARAMETERS)
+{
+    float16 q_tile[ROWS * KEY_VECTORS], o_tile[ROWS * VALUE_VECTORS], p_tile[ROWS * CHUNKS], row_sum[ROWS];
+    float row_max[ROWS];
+    global const KV_T *k_rows[2][BLOCK_KV], *v_rows[2][BLOCK_KV]; // of this block and the next, by turns
+    int end = schedule_end_item(schedule, args.segment);
+    for (int index = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); index < end;
+         index += args.num_groups) {
+        const struct attention_item item = load_item(schedule, index, args.num_q_heads);
+        const int rows = item.q_count * GROUP_SIZE;
+        const int steps = (rows + STEP_ROWS - 1) / STEP_ROWS;
+        global const int *pages = ITEM_PAGES(item);
+        load_queries(q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head,
+                     args.q_stride_token, args.q_stride_head, args.scale, rows, q_tile);
+        for (int i = 0; i < ROWS * VALUE_VECTORS; i++)
+            o_tile[i] = 0.0f;
+        for (int r = 0; r < ROWS; r++) {
+            row_max[r] = INITIAL_MAX;
+            row_sum[r] = 0.0f;
+        }
+
+        if (item.kv_begin < item.kv_end)
+            locate_rows(k, v, k_cache, v_cache, args, item, pages, item.kv_begin, item.kv_end, k_rows[0], v_rows[0]);
+        int turn = 0;
+        for (int block = item.kv_begin; block < item.kv_end; block += BLOCK_KV, turn = 1 - turn) {
+            const int next = block + BLOCK_KV < item.kv_end ? 1 - turn : turn;
+            if (next != turn)
+                locate_rows(k, v, k_cache, v_cache, args, item, pages, block + BLOCK_KV, item.kv_end, k_rows[next],
+                            v_rows[next]);
+            for (int c = 0; c < CHUNKS; c++)
+                chunk_scores(q_tile, k_rows[turn] + c * VEC, k_rows[next] + c * VEC, true, p_tile + c);
+            for (int step = 1; step < steps && ROW_STEPS > 1; step++)
+                for (int c = 0; c < CHUNKS; c++)
+                    chunk_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, k_rows[turn] + c * VEC, k_rows[next] + c * VEC,
+                                 false, p_tile + step * STEP_ROWS * CHUNKS + c);
+            for (int r = 0; r < rows; r++) {
+                int limit = item.kv_end - 1;
+                if (CAUSAL)
+                    limit = min(limit, item.q_pos + r / GROUP_SIZE);
+                row_weights(p_tile + r * CHUNKS, limit - block, row_max + r, row_sum + r, o_tile + r * VALUE_VECTORS);
+            }
+            const int keys = min(BLOCK_KV, item.kv_end - block);
+            accumulate_output((const float *)p_tile, v_rows[turn], v_rows[next], true, keys, o_tile);
+            for (int step = 1; step < steps && ROW_STEPS > 1; step++)
+                accumulate_output((const float *)(p_tile + step * STEP_ROWS * CHUNKS), v_rows[turn], v_rows[next], false,
+                                  keys, o_tile + step * STEP_ROWS * VALUE_VECTORS);
+        }
+
+        for (int r = 0; r < rows; r++) {
+            const int t = r / GROUP_SIZE, head = item.head + r % GROUP_SIZE;
+            const float sum = total(row_sum[r]);
+            const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum; // no key: a row of zeros
+            const float row_lse = sum == 0.0f ? -INFINITY : row_max[r] + log(sum);
+            if (item.partial >= 0) {
+                for (int x = 0; x < VALUE_VECTORS; x++)
+                    vstore16(o_tile[r * VALUE_VECTORS + x] * inverse, x, PARTIAL_O(item, t, head));
+                *PARTIAL_LSE(item, t, head) = row_lse;
+                continue;
+            }
+            global O_T *output =
+                o + args.o_offset + (item.q_row + t) * args.o_stride_token + head * args.o_stride_head;
+            for (int x = 0; x < VALUE_VECTORS; x++)
+                STORE_O16(o_tile[r * VALUE_VECTORS + x] * inverse, output + x * VEC);
+            if (lse)
+                lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + head * args.lse_stride_head] = row_lse;
+        }
+    }
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How fast a device can be: its peaks beside samples, and times that no kernel can reach. */
+#ifndef ATTUNE_TUNER_ROOFLINE_H
+#define ATTUNE_TUNER_ROOFLINE_H
+
+#include "target.h"
+
+struct peaks {
+    double fma_gflops;      /* fp32 multiply-adds */
+    double contract_gflops; /* of the fastest instruction that the precision contract permits */
+    double read_gbps;       /* at a footprint past the caches */
+};
+
+/* "fma.fp32", or "dot.bf16" where the contract rounds to bf16 and a probe showed the instruction. */
+const char *peak_reading(const struct attune_target *target, const attune_problem *problem);
+
+/* The worker's peaks now; false where a trial fails. The first call of a target may try several vector widths. */
+bool peaks_measure(struct attune_target *target, const attune_problem *problem, struct peaks *out);
+
+/* Time that the two rates permit; 0 = not known. */
+double roofline_ms(const attune_problem *problem, double gflops, double read_gbps);
+
+/* Whether a kernel's time is less than 0.9 of what the device's best known rates permit: those of the probe and of
+ * every peaks_measure since, reads counting at the rate of a footprint of the problem's size. A suspicion is first
+ * checked with rates measured now, several times. Writes the reason to text[size]. */
+bool roofline_impossible(struct attune_target *target, const attune_problem *problem, double time_ms, char *text,
+                         size_t size);
+
+#endif
