@@ -71,11 +71,16 @@ static void print_probe(const attune_probe_result *probe)
     print_device(&probe->device);
     for (int32_t i = 0; i < probe->num_readings; i++)
         print_reading(&probe->readings[i]);
-    printf("fp16 is widened by %s; instructions that run and are right:", probe->half_load);
-    for (int i = 0; i < 5; i++)
-        if (probe->features & 1u << i)
-            printf(" %s;", features[i]);
-    printf(probe->features ? "\n" : " none of the optional ones\n");
+    printf("fp16 is widened by %s; optional instructions that run and are right: %s", probe->half_load,
+           probe->features ? "" : "none");
+    const char *separator = "";
+    for (int i = 0; i < 5; i++) {
+        if (probe->features & 1u << i) {
+            printf("%s%s", separator, features[i]);
+            separator = ", ";
+        }
+    }
+    printf("\n");
     if (probe->failures[0])
         printf("failed: %s\n", probe->failures);
 }
