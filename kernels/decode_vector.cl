@@ -312,10 +312,11 @@ INLINE void compute_block(const struct attention_item item, int block, int rows,
                           global const KV_T *const *next_v, const float16 *q_tile, float16 *p_tile, float *row_max,
                           float16 *row_sum, float16 *o_tile)
 {
-    const int steps = (rows + STEP_ROWS - 1) / STEP_ROWS, keys = min(BLOCK_KV, item.kv_end - block);
+    const int steps = ROW_STEPS > 1 ? (rows + STEP_ROWS - 1) / STEP_ROWS : 1;
+    const int keys = min(BLOCK_KV, item.kv_end - block);
     for (int c = 0; c < CHUNKS; c++)
         chunk_scores(q_tile, k_rows + c * VEC, next_k + c * VEC, true, p_tile + c);
-    for (int step = 1; step < steps && ROW_STEPS > 1; step++)
+    for (int step = 1; step < steps; step++)
         for (int c = 0; c < CHUNKS; c++)
             chunk_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, k_rows + c * VEC, next_k + c * VEC, false,
                          p_tile + step * STEP_ROWS * CHUNKS + c);
@@ -326,7 +327,7 @@ INLINE void compute_block(const struct attention_item item, int block, int rows,
         row_weights(p_tile + r * CHUNKS, limit - block, row_max + r, row_sum + r, o_tile + r * VALUE_VECTORS);
     }
     accumulate_output((const float *)p_tile, v_rows, next_v, true, keys, o_tile);
-    for (int step = 1; step < steps && ROW_STEPS > 1; step++)
+    for (int step = 1; step < steps; step++)
         accumulate_output((const float *)(p_tile + step * STEP_ROWS * CHUNKS), v_rows, next_v, false, keys,
                           o_tile + step * STEP_ROWS * VALUE_VECTORS);
 }
