@@ -31,7 +31,8 @@ static const char help[] =
     "  --host         time the host's work instead: schedule updates and runs, beside a raw enqueue (in this process)\n"
     "  --json         one JSON object a workload and line\n"
     "  --list         list the suites' workloads\n"
-    "  --startup      time each step from nothing to a model's first result; the second call in a cache folder is warm\n"
+    "  --startup      time each step from nothing to a model's first result; the second call in a cache folder is "
+    "warm\n"
     "  --page-size N  of the model's KV cache: 1, 2, 4, 8, 16 or 32 [16]\n"
     "  --max-configs N  programs for each of the model's two plans, 1 to 8 [3]\n"
     "\n"
@@ -252,10 +253,21 @@ static enum exit_code start_up(const struct bench_arguments *a)
     return startup_run(&options);
 }
 
+/* Workloads are measured, and only they. */
+static bool right_together(const struct bench_arguments *a)
+{
+    if ((a->host || a->startup) && (a->suite || a->workloads.count)) {
+        cli_error("--%s has its own workload: it goes without --workload and --suite", a->host ? "host" : "startup");
+        return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     cli_set_program("attune-bench");
-    struct bench_arguments a = {.target = ATTUNE_TARGET_OPTIONS_INIT, .rounds = 7, .seed = 1, .page_size = 16, .max_configs = 3};
+    struct bench_arguments a = {
+        .target = ATTUNE_TARGET_OPTIONS_INIT, .rounds = 7, .seed = 1, .page_size = 16, .max_configs = 3};
     a.target.log = cli_log;
     const struct option options[] = {
         {"suite", OPTION_TEXT, &a.suite, 0, 0},
@@ -279,7 +291,7 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     enum exit_code code = EXIT_USAGE;
-    if (cli_parse(argc, argv, options, NULL)) {
+    if (cli_parse(argc, argv, options, NULL) && right_together(&a)) {
         const struct host_options host = {a.target.backend, a.target.device, a.target.cache_dir, a.config, a.json};
         code = a.list ? list_suites(&a) : a.host ? bench_host(&host) : a.startup ? start_up(&a) : bench_all(&a);
     }

@@ -23,7 +23,9 @@ static const struct command {
      "Measures rates by vector width and type, bandwidth by footprint, costs of launches and barriers, and limits "
      "that\n"
      "hold in fact; tries optional instructions and compares them with the host. Each trial runs in a worker process.\n"
-     "The cache keeps the outcome: kernels then use what was shown to run and to be right.\n"
+     "The cache keeps the outcome: kernels then use what was shown to run and to be right. Takes seconds; attune tune "
+     "does\n"
+     "it by itself where the cache has none.\n"
      "  --backend B   zw-m890, gpu or cpu            [$ATTUNE_BACKEND or zw-m890]\n"
      "  --device D    PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
      "  --cache-dir D folder of the cache            [$ATTUNE_CACHE_DIR]\n"
@@ -55,9 +57,10 @@ static const struct command {
     {"layout", "choose how the KV cache lies in memory", command_layout,
      "usage: attune layout --workload W... [options]\n"
      "\n"
-     "Measures the layouts that a KV cache could have on all workloads that share it (extends and decodes of one model),\n"
+     "Measures the layouts that a KV cache could have on all workloads that share it (extends and decodes of one "
+     "model),\n"
      "appending included, and names the fastest. A layout wins over NHD only if it is 1% faster beyond doubt.\n"
-     "The choice is remembered.\n"
+     "The choice is remembered. Tune the workloads before: each layout runs with what the cache answers for it.\n"
      "  --workload W      as in attune tune; may be repeated. Their own layouts do not matter\n"
      "  --weights A/B...  how often each workload runs       [equally often]\n"
      "  --pages P/Q...    page sizes that the engine could use, at most 4  [the workloads' own]\n"
@@ -76,7 +79,8 @@ static const struct command {
      "       attune cache explain --workload W [--backend B] [--device D] [--cache-dir D] [--json]\n"
      "\n"
      "KEY is an entry's hash, or at least its first 4 digits. explain says which level of the caches would answer a\n"
-     "workload, with which configuration, and why the levels before it do not.\n"},
+     "workload, with which configuration, and why the levels before it do not; then the portfolio: the winners of all\n"
+     "shapes of the workload's descriptor, with what each shape loses by each.\n"},
     {"version", "print the version", command_version, "usage: attune version\n"},
     {"help", "explain a command", command_help, "usage: attune help [command]\n"},
 };

@@ -102,6 +102,10 @@ static enum exit_code explain_all(const struct cache_arguments *arguments, const
 static enum exit_code cache_explain(const struct cache_arguments *arguments)
 {
     struct problem_set set;
+    if (!arguments->workloads.count) {
+        cli_error("nothing to explain: give --workload");
+        return EXIT_USAGE;
+    }
     enum exit_code code = problem_set_create(&set, NULL, &arguments->workloads);
     if (code)
         return code;

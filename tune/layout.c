@@ -41,6 +41,10 @@ static bool read_arguments(struct layout_arguments *a, int argc, char **argv)
     };
     if (!cli_parse(argc, argv, options, NULL))
         return false;
+    if (!a->workloads.count) {
+        cli_error("nothing to do: give --workload");
+        return false;
+    }
     a->choice.num_slots = a->slots;
     a->choice.rounds = (int32_t)a->rounds;
     a->choice.seed = (uint64_t)a->seed;

@@ -171,8 +171,9 @@ static void explain_portfolio(struct cache *cache, const struct cache_key *key, 
     const struct shape_bucket bucket = {key->q_class, key->log2_kv, key->log2_heads};
     if (!portfolio_find(cache, key, &portfolio))
         return;
-    strbuf_printf(out, "\nportfolio of the descriptor: %d configurations on %d shapes (* this one)",
-                  portfolio.num_configs, portfolio.num_rows);
+    strbuf_printf(out, "\nportfolio of the descriptor: %d configuration%s on %d shape%s (* this one)",
+                  portfolio.num_configs, portfolio.num_configs == 1 ? "" : "s", portfolio.num_rows,
+                  portfolio.num_rows == 1 ? "" : "s");
     for (int32_t i = 0; i < portfolio.num_configs; i++) {
         char text[ATTUNE_CONFIG_TEXT_MAX];
         kernel_config_format(&portfolio.configs[i], text, sizeof text);

@@ -26,7 +26,7 @@ static attune_status check_problem(const struct kv_choosing *c, size_t i)
     if (d->operation == ATTUNE_PREFILL || !problem->page_size)
         return set_error(
             ATTUNE_ERROR_MISMATCH,
-            "problems[%zu] (%.200s) reads no KV cache; a prefill that fills one is an extend with prefix=0", i,
+            "problems[%zu] (%.200s) reads no KV cache: page=0; a prefill that fills one is an extend with prefix=0", i,
             problem->text);
     if (d->num_kv_heads != first->num_kv_heads || d->head_dim_qk != first->head_dim_qk ||
         d->head_dim_vo != first->head_dim_vo || d->kv_dtype != first->kv_dtype)

@@ -249,7 +249,8 @@ attune_status spawner_start(struct spawner *spawner, const char *program, struct
         close(pipes.errors);
     if (error) {
         worker_process_end(&process);
-        return set_error(ATTUNE_ERROR_WORKER, "worker \"%s\" cannot be started: %s", program, strerror(error));
+        return set_error(ATTUNE_ERROR_WORKER, "worker \"%s\" cannot be started: %s; ATTUNE_WORKER may name another",
+                         program, strerror(error));
     }
     *out = process;
     return ATTUNE_OK;

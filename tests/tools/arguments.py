@@ -56,7 +56,7 @@ check(ATTUNE, ['tune', '--workload', 'E1', '--dry-run'], 0, 'extend:hq=32', 'at 
 check(ATTUNE, ['tune', '--workload=E1', '--dry-run', '--budget-tests=0', '--budget-seconds', '2.5'], 0,
       'every valid configuration', 'at most 2.5 s')
 
-check(ATTUNE, ['layout'], 2, 'give --workload')
+check(ATTUNE, ['layout'], 2, 'give --workload\n')
 check(ATTUNE, ['layout', '--workload', 'D1', '--weights', '1/x'], 2, '--weights is "1/x"')
 check(ATTUNE, ['layout', '--workload', 'D1', '--weights', '1/2'], 2, '--weights has 2 numbers', '1 workload')
 check(ATTUNE, ['layout', '--workload', 'D1', '--pages', '16/'], 2, '--pages is "16/"')
@@ -68,11 +68,13 @@ check(ATTUNE, ['cache'], 2, 'list, show or explain')
 check(ATTUNE, ['cache', 'lst'], 2, 'did you mean "cache list"?')
 check(ATTUNE, ['cache', 'list', 'all'], 2, 'unexpected argument "all"')
 check(ATTUNE, ['cache', 'show'], 2, 'needs one KEY')
-check(ATTUNE, ['cache', 'explain'], 2, 'give --workload')
+check(ATTUNE, ['cache', 'explain'], 2, 'nothing to explain: give --workload\n')
 
 check(BENCH, ['--help'], 0, 'usage: attune-bench', 'Exit codes:')
 check(BENCH, [], 2, 'give --workload or --suite')
 check(BENCH, ['--rounds', '0', '--workload', 'E1'], 2, '--rounds is "0"')
+check(BENCH, ['--startup', '--workload', 'D8'], 2, '--startup has its own workload')
+check(BENCH, ['--host', '--suite', 'decode'], 2, '--host has its own workload')
 check(BENCH, ['E1'], 2, 'unexpected argument "E1"')
 check(BENCH, ['--list'], 0, 'E8', 'D1', 'P1:q=bf16,kv=bf16,prec=fast')
 check(BENCH, ['--host', '--backend', 'no-such-backend'], 2, 'no-such-backend')
