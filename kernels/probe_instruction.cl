@@ -52,6 +52,7 @@
 // The very loads that the families use.
 #define Q_TYPE 2
 #define KV_TYPE 2
+#define O_TYPE 2
 #define HALF_LOAD (INSTRUCTION - HALF_INTEGER)
 #include "half.clh"
 #define widen(pointer) load_fp16_16(pointer)
