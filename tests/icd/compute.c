@@ -242,7 +242,10 @@ static void prepare(struct attention *a, const struct launch *launch)
     a->dim_qk = (int)option_value(options, "HEAD_DIM_QK", 0);
     a->dim_vo = (int)option_value(options, "HEAD_DIM_VO", a->dim_qk);
     a->group_size = (int)option_value(options, "GROUP_SIZE", 1);
+    /* As the families' .def files say: those of decode, which have TILE_TOKENS, take whole groups. */
     a->heads_per_item = option_value(options, "PACK_GQA", 0) ? a->group_size : 1;
+    if (option_value(options, "TILE_TOKENS", 0))
+        a->heads_per_item = (int)option_value(options, "HEAD_GROUPS", 1) * a->group_size;
     a->causal = option_value(options, "CAUSAL", 0);
     a->paged = option_value(options, "PAGED", 0);
     a->scale_output = 1.0;

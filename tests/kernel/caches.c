@@ -164,7 +164,7 @@ static void random_caches(void **state)
     struct rng rng;
     rng_seed(&rng, seed + 2);
     const char *count = getenv("TEST_COUNT");
-    for (int i = 0, n = count ? atoi(count) : 8; i < n; i++) {
+    for (int i = 0, n = count ? atoi(count) : getenv("TEST_LONG") ? 24 : 3; i < n; i++) {
         char problem[256], text[ATTUNE_CONFIG_TEXT_MAX];
         int page_size = 1 + (int)rng_below(&rng, rng_below(&rng, 2) ? 8 : 100);
         snprintf(problem, sizeof problem,
