@@ -93,14 +93,14 @@ static bool is_first(const attune_attention_desc *desc, const attune_shape *shap
 static attune_status problem_on_layout(const attune_attention_desc *desc, const attune_kv_layout *layout,
                                        struct attune_problem *like)
 {
-    *like = (struct attune_problem){.desc = *desc,
-                                    .page_size = layout ? layout->page_size : 0,
-                                    .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
+    *like = (struct attune_problem){
+        .desc = *desc, .page_size = layout ? layout->page_size : 0, .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
     if (!layout || layout->order != ATTUNE_KV_STRIDED || name_strides(layout, like))
         return ATTUNE_OK;
-    return set_error(ATTUNE_ERROR_UNSUPPORTED,
-                     "not supported in this version: measuring on a layout of ATTUNE_KV_STRIDED whose strides are not those of "
-                     "NHD or HND with padding; plan with ATTUNE_ESTIMATE");
+    return set_error(
+        ATTUNE_ERROR_UNSUPPORTED,
+        "not supported in this version: measuring on a layout of ATTUNE_KV_STRIDED whose strides are not those of "
+        "NHD or HND with padding; plan with ATTUNE_ESTIMATE");
 }
 
 attune_status plan_check_measurable(const attune_attention_desc *desc, const attune_kv_layout *layout)
