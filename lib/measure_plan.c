@@ -89,20 +89,36 @@ static bool is_first(const attune_attention_desc *desc, const attune_shape *shap
     return true;
 }
 
+/* The problem of no lengths that the layout makes of desc. */
+static attune_status problem_on_layout(const attune_attention_desc *desc, const attune_kv_layout *layout,
+                                       struct attune_problem *like)
+{
+    *like = (struct attune_problem){
+        .desc = *desc, .page_size = layout ? layout->page_size : 0, .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
+    if (!layout || layout->order != ATTUNE_KV_STRIDED || name_strides(layout, like))
+        return ATTUNE_OK;
+    return set_error(
+        ATTUNE_ERROR_UNSUPPORTED,
+        "not supported in this version: measuring on a layout of ATTUNE_KV_STRIDED whose strides are not those of "
+        "NHD or HND with padding; plan with ATTUNE_ESTIMATE");
+}
+
+attune_status plan_check_measurable(const attune_attention_desc *desc, const attune_kv_layout *layout)
+{
+    struct attune_problem like;
+    return problem_on_layout(desc, layout, &like);
+}
+
 attune_status plan_tune(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
                         const struct shape_list *list, const attune_tune_options *options, attune_tune_summary *summary)
 {
-    struct attune_problem like = {.desc = *desc,
-                                  .page_size = layout ? layout->page_size : 0,
-                                  .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
-    if (layout && layout->order == ATTUNE_KV_STRIDED && !name_strides(layout, &like))
-        return set_error(ATTUNE_ERROR_UNSUPPORTED,
-                         "not supported in this version: measuring on a layout of other strides than those of NHD or HND, "
-                         "padded or not; plan with ATTUNE_ESTIMATE");
+    struct attune_problem like;
+    attune_status status = problem_on_layout(desc, layout, &like);
+    if (status != ATTUNE_OK)
+        return status;
     attune_problem **problems = calloc(list->count, sizeof(attune_problem *));
     if (!problems)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", list->count);
-    attune_status status = ATTUNE_OK;
     size_t count = 0;
     for (size_t i = 0; status == ATTUNE_OK && i < list->count; i++)
         if (is_first(desc, list->shapes, i) &&

@@ -90,8 +90,12 @@ static void sign(struct attune_plan *plan)
     struct strbuf text = {0};
     strbuf_printf(&text, "%p %d %d %d %d %d %d", (void *)plan->context, d->operation, d->num_q_heads, d->num_kv_heads,
                   d->mask, d->causal_alignment, plan->has_layout ? plan->layout.page_size : 0);
-    for (int32_t i = 0; i < plan->num_configs; i++)
-        strbuf_printf(&text, "|%s", plan->configs[i].text);
+    for (int32_t i = 0; i < plan->num_configs; i++) {
+        const struct plan_config *c = &plan->configs[i];
+        /* What items cover may depend on head dims, too: the fixed tiles' does. */
+        strbuf_printf(&text, "|%s %d %d %d %d", c->text, c->resources.tile_tokens, c->resources.tile_heads,
+                      c->resources.split_keys, c->num_groups);
+    }
     for (int32_t i = 0; i < plan->num_points; i++)
         strbuf_printf(&text, "|%d %d %d %d", plan->points[i].bucket.q_class, plan->points[i].bucket.log2_kv,
                       plan->points[i].bucket.log2_heads, plan->points[i].config);

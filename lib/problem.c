@@ -321,7 +321,7 @@ attune_kv_layout_options problem_layout(const struct attune_problem *problem, in
     options.dtype = problem->desc.kv_dtype;
     options.num_kv_heads = problem->desc.num_kv_heads;
     options.head_dim_qk = problem->desc.head_dim_qk;
-    options.head_dim_vo = problem->desc.head_dim_vo;
+    options.head_dim_vo = desc_head_dim_vo(&problem->desc);
     options.page_size = problem->page_size;
     options.num_slots = num_slots;
     if (problem->kv_pad) {

@@ -37,6 +37,7 @@ struct probe {
 /* The instruction tried last. */
 struct instruction_trial {
     const struct instruction *instruction;
+    const char *name; /* of the kernel */
     cl_program program;
     cl_kernel kernel;
     cl_mem in, out;

@@ -47,10 +47,12 @@ static attune_status prepare(struct worker *worker, const struct instruction *in
                              size_t wg_size, size_t items)
 {
     struct instruction_trial *trial = &worker->instruction;
-    if (trial->kernel && trial->instruction == instruction && trial->wg_size == wg_size && trial->items == items)
+    if (trial->kernel && trial->instruction == instruction && !strcmp(trial->name, kernel) &&
+        trial->wg_size == wg_size && trial->items == items)
         return ATTUNE_OK;
     instruction_clear(trial);
     trial->instruction = instruction;
+    trial->name = kernel;
     trial->wg_size = wg_size;
     trial->items = items;
     char options[64];

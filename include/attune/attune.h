@@ -349,7 +349,8 @@ typedef struct attune_plan_options {
  * options may be NULL. The plan is immutable and may be shared
  * between threads; it keeps no reference to desc, layout or options, but context must outlive it.
  * Errors: every argument error of the descriptor, MISMATCH (layout and desc), WRONG_CONTEXT (layout), NOT_TUNED, BUILD,
- * UNSUPPORTED (also MEASURE and EXHAUSTIVE on a layout of ATTUNE_KV_STRIDED), WORKER, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
+ * UNSUPPORTED (also MEASURE and EXHAUSTIVE on a layout of ATTUNE_KV_STRIDED that is not NHD or HND with padding), WORKER,
+ * OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_plan_create(attune_context *context, const attune_attention_desc *desc,
                                             const attune_kv_layout *layout, const attune_plan_options *options,
                                             attune_plan **out);

@@ -357,8 +357,8 @@ typedef struct attune_tune_state {
  * seed are not used. tune_options says how; its callback is called from the job's thread, and may stop the job. Either may be
  * NULL. Everything given is copied, but for the context, which must outlive the job. Winners go to the context's cache as they are
  * confirmed. Does not block. Several jobs may run at once.
- * Errors, before anything is started: those of attune_plan_create's arguments, MISMATCH (force_config), STRUCT_SIZE, ENUM and
- * INVALID_SIZE (tune_options), OUT_OF_MEMORY. */
+ * Errors, before anything is started: those of attune_plan_create's arguments, UNSUPPORTED (layout, as by MEASURE), MISMATCH
+ * (force_config), STRUCT_SIZE, ENUM and INVALID_SIZE (tune_options), OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_tune_start(attune_context *context, const attune_attention_desc *desc,
                                            const attune_kv_layout *layout, const attune_plan_options *plan_options,
                                            const attune_tune_options *tune_options, attune_tune_job **out);

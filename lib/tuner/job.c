@@ -113,6 +113,8 @@ static attune_status check(const attune_context *context, const attune_attention
     attune_status status = plan_check_arguments(context, desc, layout, plan_options);
     if (status == ATTUNE_OK && plan_options->force_config)
         return set_error(ATTUNE_ERROR_MISMATCH, "plan_options.force_config is set: there is nothing to tune");
+    if (status == ATTUNE_OK)
+        status = plan_check_measurable(desc, layout);
     return status ? status : tune_check_options(options);
 }
 

@@ -21,12 +21,22 @@ static const struct {
                                 {PATTERN_DOMINANT_KEY, 1.0f},
                                 {PATTERN_CANCELLATION, 1.0f}};
 
+/* Few heads, for the oracle's sake: kernels depend on heads by the group size, and in decode by which powers of two up to
+ * 8 divide the KV heads (HEAD_GROUPS of decode_vector.def). */
+static int32_t edge_kv_heads(const attune_attention_desc *desc)
+{
+    int32_t heads = desc->num_kv_heads, power = heads & -heads;
+    if (desc->operation == ATTUNE_DECODE && power > 1)
+        return power < 8 ? power : 8;
+    int32_t few = desc->operation == ATTUNE_DECODE ? 3 : 2;
+    return heads < few ? heads : few;
+}
+
 static attune_status make_edge_problem(const attune_problem *problem, attune_problem **out)
 {
     attune_attention_desc desc = problem->desc;
-    /* Few heads, for the oracle's sake: kernels depend on heads by the group size only. */
     int32_t group = desc.num_q_heads / desc.num_kv_heads;
-    desc.num_kv_heads = desc.num_kv_heads < 2 ? desc.num_kv_heads : 2;
+    desc.num_kv_heads = edge_kv_heads(&desc);
     desc.num_q_heads = desc.num_kv_heads * group;
     bool one_query = desc.operation == ATTUNE_DECODE;
     for (int32_t b = 0; b < problem->batch; b++)

@@ -46,7 +46,7 @@ if command -v cmake >/dev/null; then
     cat >"$work/cmake/CMakeLists.txt" <<EOF
 cmake_minimum_required(VERSION 3.18)
 project(example C)
-find_package(attune 0.1 REQUIRED)
+find_package(attune 0.2 REQUIRED)
 add_executable(prefill "$root/examples/prefill.c")
 target_link_libraries(prefill attune::attune)
 EOF

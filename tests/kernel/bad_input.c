@@ -304,6 +304,32 @@ static void plan_and_schedule_must_belong_together(void **state)
     check_run_destroy(&other);
 }
 
+/* One name, but tiles of 64 queries at head dim 64 and of 32 at 192. */
+static void equal_names_may_have_other_tiles(void **state)
+{
+    (void)state;
+    attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
+    options.force_config = "extend_fixed_tile";
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.num_q_heads = desc.num_kv_heads = 2;
+    attune_plan *plans[2];
+    for (int i = 0; i < 2; i++) {
+        desc.head_dim_qk = i ? 192 : 64;
+        assert_int_equal(attune_plan_create(context, &desc, NULL, &options, &plans[i]), ATTUNE_OK);
+    }
+    attune_schedule_options limits = ATTUNE_SCHEDULE_OPTIONS_INIT;
+    limits.max_batch = 1;
+    limits.max_q_tokens = 64;
+    attune_schedule *schedule;
+    size_t bytes;
+    assert_int_equal(attune_schedule_create(plans[0], &limits, &schedule), ATTUNE_OK);
+    assert_int_equal(attune_plan_workspace_size(plans[0], schedule, &bytes), ATTUNE_OK);
+    REFUSED(attune_plan_workspace_size(plans[1], schedule, &bytes), ATTUNE_ERROR_MISMATCH, "schedule");
+    attune_schedule_destroy(&schedule);
+    for (int i = 0; i < 2; i++)
+        attune_plan_destroy(&plans[i]);
+}
+
 static void contexts(void **state)
 {
     (void)state;
@@ -374,6 +400,7 @@ int main(void)
         cmocka_unit_test(schedules_from_device_lengths),
         cmocka_unit_test(tensors),
         cmocka_unit_test(plan_and_schedule_must_belong_together),
+        cmocka_unit_test(equal_names_may_have_other_tiles),
         cmocka_unit_test(contexts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

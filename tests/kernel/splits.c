@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "check.h"
 #include "context.h"
+#include "host_features.h"
 #include "schedule.h"
 
 static attune_context *context;
@@ -47,7 +48,7 @@ static void split_by(struct check_run *run, int32_t keys)
     OK(check_run_reschedule(run, &options));
 }
 
-/* Every family that can split, by its untuned values. */
+/* The plain family's ways. */
 static const char *const configs[] = {"plain_row:WG_SIZE=32", "plain_row:WG_SIZE=64,DIM_BLOCK=32"};
 
 /* Lengths around a split of 32 keys; causal tiles over several splits; rows and whole tiles without keys. */
@@ -61,21 +62,57 @@ static const char *const biting[] = {
     "prefill:hq=4,hkv=2,d=64,q=bf16,kv=bf16,prec=fast,causal=0,new=2/40,kvlen=300/70",
 };
 
+static void check_splits(const char *problem, const char *config)
+{
+    struct check_run run;
+    create(&run, problem, config);
+    for (int32_t keys = 16; keys <= 64; keys *= 2) {
+        split_by(&run, keys);
+        OK(check_run_enqueue(&run, (uint64_t)keys));
+        assert_true(keys > 16 || run.schedule->list.merge_rows > 0);
+        OK(check_run_compare(&run, (uint64_t)keys));
+    }
+    check_run_destroy(&run);
+}
+
 static void fixed_splits_give_the_whole(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof biting / sizeof biting[0]; i++)
-        for (size_t c = 0; c < sizeof configs / sizeof configs[0]; c++) {
-            struct check_run run;
-            create(&run, biting[i], configs[c]);
-            for (int32_t keys = 16; keys <= 64; keys *= 2) {
-                split_by(&run, keys);
-                OK(check_run_enqueue(&run, (uint64_t)keys));
-                assert_true(keys > 16 || run.schedule->list.merge_rows > 0);
-                OK(check_run_compare(&run, (uint64_t)keys));
+        for (size_t c = 0; c < sizeof configs / sizeof configs[0]; c++)
+            check_splits(biting[i], configs[c]);
+}
+
+static bool valid_here(const char *problem, const char *config)
+{
+    attune_problem *parsed;
+    struct kernel_config values;
+    char why[160];
+    OK(attune_problem_parse(problem, &parsed));
+    OK(kernel_config_parse(config, &values));
+    const struct kernel_facts facts = problem_facts(&parsed->desc, parsed->page_size, &context->choice);
+    bool valid = backend_config_valid(&context->choice.limits, &facts, &values, why, sizeof why);
+    attune_problem_destroy(&parsed);
+    return valid;
+}
+
+/* The other families that can split, with their untuned values, where they are valid. */
+static void every_family_splits(void **state)
+{
+    (void)state;
+    static const char *const families[] = {"vector_tile", "vector_dot", "simt_tile", "decode_vector", "decode_simt"};
+    static const char *const problems[] = {
+        "extend:hq=8,hkv=1,d=64,q=bf16,kv=bf16,prec=fast,page=16,causal=1,prefix=0/1/127/129,new=16/0/33/70",
+        "decode:hq=8,hkv=2,d=64,q=fp16,kv=fp16,prec=strict,page=16,causal=1,kvlen=0/1/31/32/33/300",
+    };
+    int checked = 0;
+    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++)
+        for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
+            if (valid_here(problems[i], families[f])) {
+                check_splits(problems[i], families[f]);
+                checked++;
             }
-            check_run_destroy(&run);
-        }
+    assert_true(checked > 0);
 }
 
 /* ---- by load */
@@ -284,6 +321,7 @@ static int open_context(void **state)
     (void)state;
     const char *backend = getenv("TEST_BACKEND");
     context = check_context(backend ? backend : "cpu");
+    context->choice.limits.features |= host_features(context);
     return 0;
 }
 
@@ -297,6 +335,7 @@ static int close_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_family_splits),
         cmocka_unit_test(fixed_splits_give_the_whole),        cmocka_unit_test(load_decides),
         cmocka_unit_test(two_runs_are_equal_bit_for_bit),     cmocka_unit_test(a_fixed_split_hides_the_batch),
         cmocka_unit_test(a_merge_adds_less_than_a_millionth), cmocka_unit_test(bad_options_and_workspaces_are_refused),

@@ -260,6 +260,18 @@ static void bad_arguments_start_nothing(void **state)
     options = budget(1);
     options.policy = ATTUNE_ESTIMATE;
     assert_int_equal(attune_tune_start(e.context, e.desc, e.layout, NULL, &options, &job), ATTUNE_ERROR_ENUM);
+    attune_kv_layout_options strided = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
+    strided.order = ATTUNE_KV_STRIDED;
+    strided.dtype = e.desc->kv_dtype;
+    strided.num_kv_heads = e.desc->num_kv_heads;
+    strided.head_dim_qk = e.desc->head_dim_qk;
+    strided.num_slots = 1024;
+    strided.k_stride_head = strided.v_stride_head = e.desc->head_dim_qk + 1;
+    strided.k_stride_page = strided.v_stride_page = e.desc->num_kv_heads * strided.k_stride_head;
+    attune_kv_layout *layout;
+    check_ok(attune_kv_layout_create(e.context, &strided, &layout));
+    assert_int_equal(attune_tune_start(e.context, e.desc, layout, NULL, NULL, &job), ATTUNE_ERROR_UNSUPPORTED);
+    attune_kv_layout_destroy(&layout);
     attune_tune_state poll;
     assert_int_equal(attune_tune_poll(NULL, &poll), ATTUNE_ERROR_NULL_ARGUMENT);
     assert_int_equal(attune_tune_wait(NULL, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "portfolio.h"
+#include "tuner/reference.h"
 #include "tuner/target.h"
 
 #define DEVICE(time) "{\"devices\": [{\"name\": \"Fake GPU\", \"time\": {\"default_ns\": 20000000" time "}}]}"
@@ -276,10 +277,31 @@ static void measures_interleaved(void **state)
     fixture_end(&f);
 }
 
+/* A configuration that is valid on the workload is valid on the short lengths that it is verified on. */
+static void edges_keep_what_divides_the_kv_heads(void **state)
+{
+    (void)state;
+    for (int32_t heads = 1; heads <= 48; heads++) {
+        char text[96];
+        attune_problem *problem;
+        struct reference reference;
+        snprintf(text, sizeof text, "decode:hq=%d,hkv=%d,d=64,kvlen=40", heads, heads);
+        check_ok(attune_problem_parse(text, &problem));
+        check_ok(reference_create(problem, 0, 1, &reference));
+        int32_t edge_heads = reference.edge_problem->desc.num_kv_heads;
+        assert_true(edge_heads >= 1 && edge_heads <= 8);
+        for (int32_t groups = 2; groups <= 8; groups *= 2)
+            assert_int_equal(edge_heads % groups == 0, heads % groups == 0);
+        reference_destroy(&reference);
+        attune_problem_destroy(&problem);
+    }
+}
+
 int main(void)
 {
     use_virtual_clock();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(edges_keep_what_divides_the_kv_heads),
         cmocka_unit_test(planted_gain_is_promoted), cmocka_unit_test(equal_times_are_not_promoted),
         cmocka_unit_test(second_call_is_a_hit),     cmocka_unit_test(time_budget_ends_the_run),
         cmocka_unit_test(callback_stops_in_order),  cmocka_unit_test(workloads_are_tuned_together),
