@@ -270,9 +270,12 @@ int main(void)
     if (attune_devices(NULL, &info, 1, &count) != ATTUNE_OK)
         return 77; /* no OpenCL device on this machine */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(short_search),   cmocka_unit_test(plans_measure_on_their_layout),
-        cmocka_unit_test(background_job), cmocka_unit_test(layout_choice),
-        cmocka_unit_test(probes),         cmocka_unit_test(endless_kernel_is_stopped),
+        cmocka_unit_test(short_search),
+        cmocka_unit_test(plans_measure_on_their_layout),
+        cmocka_unit_test(background_job),
+        cmocka_unit_test(layout_choice),
+        cmocka_unit_test(probes),
+        cmocka_unit_test(endless_kernel_is_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
