@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SIMT decode: a work-group takes a range of the keys of one KV head for few queries; its work-items share the keys of a block
-// for the scores, and the dims and slices of the block for the output. Each row of K and V is read from memory once and serves
-// all query heads of the group. Split-KV after Flash-Decoding (Dao, Haziza, Massa, Sizov, 2023).
+// SIMT decode: a work-group takes a range of the keys of one or some KV heads for few queries; its work-items share the keys of
+// a block for the scores, and the dims and slices of the block for the output. Each row of K and V is read from memory once and
+// serves all query heads of its group. Split-KV after Flash-Decoding (Dao, Haziza, Massa, Sizov, 2023).
 //
 // clang-format off
-//   row r of an item   query r / GROUP_SIZE of head ITEM_HEAD + r % GROUP_SIZE; ROW_STEPS steps of STEP_ROWS rows
+//   row r of a group   query r / GROUP_SIZE of the group's query head r % GROUP_SIZE; ROW_STEPS steps of STEP_ROWS rows
 //   part               16 of the BLOCK_KV keys of a block: what a work-item takes of the softmax of a row
 //
 //   1 scores    work-item = (key, step of rows, lane): dims lane * DIM_VEC .., every DIM_LANES vectors; p_tile[lane][row][key]
 //   2 maximum   work-item = (row, part): adds up the lanes, masks, part_max[row][part]
 //   3 weights   work-item = (row, part): weights in p_tile[0][row][key], sums in part_sum[row][part]
-//   4 output    work-item = (slice of the block's keys, step of rows, vector of dims): o_tile[slice][row][dim]
+//   4 output    work-item = (slice of the block's keys, step of rows, vector of dims): o_tile[group][slice][row][dim]
 // clang-format on
+//
+// The groups of an item, at most HEAD_GROUPS, take each block by turns. Meanwhile the rows of the next block are asked for, key
+// by key with all groups of each: where the heads of a key lie side by side in memory, it is read in the order of its addresses.
 //
 // A barrier stands after each step. All state lives in local memory, so that work-items need few registers and a compiler that
 // runs them one after another (pocl) keeps what it has in registers. UNIFORM = 0 hides from the compiler that inner loops'
@@ -20,7 +23,8 @@
 #include "attention.clh"
 #include "half.clh"
 
-#if !defined(WG_SIZE) || !defined(TILE_TOKENS) || !defined(DIM_VEC) || !defined(BLOCK_KV) || !defined(ROWS_PER_STEP) ||    \
+#if !defined(WG_SIZE) || !defined(TILE_TOKENS) || !defined(HEAD_GROUPS) || !defined(DIM_VEC) || !defined(BLOCK_KV) ||       \
+    !defined(ROWS_PER_STEP) ||                                                                                         \
     !defined(KEYS_PER_ITEM) || !defined(DIM_LANES) || !defined(PREFETCH) || !defined(UNIFORM)
 #error "a parameter of decode_simt is missing: see decode_simt.def"
 #endif
@@ -54,6 +58,16 @@ typedef global const KV_T *kv_row;
 #define ROWS (ROW_STEPS * STEP_ROWS)
 #define SLICES (WG_SIZE / (VALUE_VECTORS * ROW_STEPS))
 #define SLICE_KEYS ((BLOCK_KV + SLICES - 1) / SLICES)
+
+// Bytes of the state of a group, and how many of them may take GROUPS_BYTES.
+#define GROUP_BYTES (4 * ROWS * (HEAD_DIM_QK + SLICES * HEAD_DIM_VO + PARTS + 1))
+#define GROUPS_BYTES (128 << 10)
+#define GROUPS_THAT_FIT                                                                                                \
+    (8 * GROUP_BYTES <= GROUPS_BYTES   ? 8                                                                             \
+     : 4 * GROUP_BYTES <= GROUPS_BYTES ? 4                                                                             \
+     : 2 * GROUP_BYTES <= GROUPS_BYTES ? 2                                                                             \
+                                       : 1)
+#define MOST_GROUPS (HEAD_GROUPS < GROUPS_THAT_FIT ? HEAD_GROUPS : GROUPS_THAT_FIT)
 
 #if DIM_VEC == 8
 INLINE void store_o8(float8 value, global O_T *pointer)
@@ -157,11 +171,14 @@ INLINE void item_output(local const float *p_tile, local const float *correction
 
 kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTENTION_PARAMETERS)
 {
-    local dim_vec q_tile[ROWS * KEY_VECTORS], o_tile[SLICES * ROWS * VALUE_VECTORS];
+    local dim_vec q_tiles[MOST_GROUPS * ROWS * KEY_VECTORS], o_tiles[MOST_GROUPS * SLICES * ROWS * VALUE_VECTORS];
     local float16 p_tile[DIM_LANES * ROWS * PARTS];
-    local float part_max[ROWS * PARTS], part_sum[ROWS * PARTS], row_max[ROWS], correction[ROWS];
+    local float part_max[ROWS * PARTS], part_sums[MOST_GROUPS * ROWS * PARTS], row_maxima[MOST_GROUPS * ROWS];
+    local float correction[ROWS];
     local kv_row v_rows[BLOCK_KV];
     const int id = (int)get_local_id(0);
+    // Powers of two, so that these are the most groups that divide the KV heads.
+    const int kv_heads = args.num_q_heads / GROUP_SIZE, groups = min(MOST_GROUPS, kv_heads & -kv_heads);
     const int slack = UNIFORM ? 0 : id & args.opaque_zero;
     // Step 4: this work-item's vector of dims, step of rows and slice; none for those left over.
     const int out_x = id % VALUE_VECTORS, out_step = id / VALUE_VECTORS % ROW_STEPS, slice = id / (VALUE_VECTORS * ROW_STEPS);
@@ -170,21 +187,25 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
     for (int index = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); index < end;
          index += args.num_groups) {
         const struct attention_item item = load_item(schedule, index, args.num_q_heads);
-        const int kv_head = item.head / GROUP_SIZE, rows = item.q_count * GROUP_SIZE;
+        const int rows = item.q_count * GROUP_SIZE;
         global const int *pages = ITEM_PAGES(item);
 
-        load_queries(q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head,
-                     args.q_stride_token, args.q_stride_head, args.scale, rows, q_tile);
-        for (int i = id; i < SLICES * ROWS * VALUE_VECTORS; i += WG_SIZE)
-            o_tile[i] = 0.0f;
-        for (int i = id; i < ROWS; i += WG_SIZE)
-            row_max[i] = INITIAL_MAX;
-        for (int i = id; i < ROWS * PARTS; i += WG_SIZE)
-            part_sum[i] = 0.0f;
+        for (int g = 0; g < groups; g++)
+            load_queries(q + args.q_offset + item.q_row * args.q_stride_token +
+                             (item.head + g * GROUP_SIZE) * args.q_stride_head,
+                         args.q_stride_token, args.q_stride_head, args.scale, rows, q_tiles + g * ROWS * KEY_VECTORS);
+        for (int i = id; i < groups * SLICES * ROWS * VALUE_VECTORS; i += WG_SIZE)
+            o_tiles[i] = 0.0f;
+        for (int i = id; i < groups * ROWS; i += WG_SIZE)
+            row_maxima[i] = INITIAL_MAX;
+        for (int i = id; i < groups * ROWS * PARTS; i += WG_SIZE)
+            part_sums[i] = 0.0f;
         barrier(CLK_LOCAL_MEM_FENCE);
 
-        for (int block = item.kv_begin; block < item.kv_end; block += BLOCK_KV) {
-            const int keys = min(BLOCK_KV, item.kv_end - block);
+        for (int block = item.kv_begin, g = 0; block < item.kv_end; g = g + 1 < groups ? g + 1 : 0, block += g ? 0 : BLOCK_KV) {
+            const int keys = min(BLOCK_KV, item.kv_end - block), kv_head = item.head / GROUP_SIZE + g;
+            local dim_vec *q_tile = q_tiles + g * ROWS * KEY_VECTORS, *o_tile = o_tiles + g * SLICES * ROWS * VALUE_VECTORS;
+            local float *row_max = row_maxima + g * ROWS, *part_sum = part_sums + g * ROWS * PARTS;
             // 1. A missing key is the block's last one again.
             for (int i = id; i < BLOCK_KV / KEYS_PER_ITEM * DIM_LANES * ROW_STEPS + slack; i += WG_SIZE) {
                 int lane = i % DIM_LANES, first = i / DIM_LANES % (BLOCK_KV / KEYS_PER_ITEM) * KEYS_PER_ITEM;
@@ -196,9 +217,11 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
                     key[n] = KV_ROW(k, item, pages, position, kv_head);
                     if (lane == 0 && step == 0) {
                         v_rows[first + n] = KV_ROW(v, item, pages, position, kv_head);
-                        if (PREFETCH && position + BLOCK_KV < item.kv_end) {
-                            ASK_FOR(KV_ROW(k, item, pages, position + BLOCK_KV, kv_head), HEAD_DIM_QK);
-                            ASK_FOR(KV_ROW(v, item, pages, position + BLOCK_KV, kv_head), HEAD_DIM_VO);
+                        int row = g * BLOCK_KV + first + n; // of all groups' rows of the next block
+                        int ahead = block + BLOCK_KV + row / groups, head = item.head / GROUP_SIZE + row % groups;
+                        if (PREFETCH && ahead < item.kv_end) {
+                            ASK_FOR(KV_ROW(k, item, pages, ahead, head), HEAD_DIM_QK);
+                            ASK_FOR(KV_ROW(v, item, pages, ahead, head), HEAD_DIM_VO);
                         }
                     }
                 }
@@ -246,17 +269,17 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             barrier(CLK_LOCAL_MEM_FENCE);
         }
 
-        for (int i = id; i < rows * VALUE_VECTORS; i += WG_SIZE) {
-            const int r = i / VALUE_VECTORS, x = i % VALUE_VECTORS;
-            const int t = r / GROUP_SIZE, head = item.head + r % GROUP_SIZE;
+        for (int i = id; i < groups * rows * VALUE_VECTORS; i += WG_SIZE) {
+            const int x = i % VALUE_VECTORS, r = i / VALUE_VECTORS % rows, g = i / (VALUE_VECTORS * rows);
+            const int t = r / GROUP_SIZE, head = item.head + g * GROUP_SIZE + r % GROUP_SIZE;
             float sum = 0.0f;
             for (int part = 0; part < PARTS; part++)
-                sum += part_sum[r * PARTS + part];
-            dim_vec output = o_tile[i];
-            for (int s = 1; s < SLICES; s++)
-                output += o_tile[s * ROWS * VALUE_VECTORS + i];
+                sum += part_sums[(g * ROWS + r) * PARTS + part];
+            dim_vec output = 0.0f;
+            for (int s = 0; s < SLICES; s++)
+                output += o_tiles[((g * SLICES + s) * ROWS + r) * VALUE_VECTORS + x];
             output *= sum == 0.0f ? 0.0f : 1.0f / sum; // no key: a row of zeros
-            const float row_lse = sum == 0.0f ? -INFINITY : row_max[r] + log(sum);
+            const float row_lse = sum == 0.0f ? -INFINITY : row_maxima[g * ROWS + r] + log(sum);
             if (item.partial >= 0) {
                 STORE_VEC(output, PARTIAL_O(item, t, head) + x * DIM_VEC);
                 if (x == 0)

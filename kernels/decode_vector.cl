@@ -19,11 +19,10 @@
 //   output     STEP_ROWS rows x STEP_VECTORS vectors of dims, over the block's keys
 // clang-format on
 //
-// The HEAD_GROUPS groups of an item take TURN_KEYS keys each by turns: where the heads of a key lie side by side in memory, they
-// are read while its page is still at hand.
+// The groups of an item, at most HEAD_GROUPS, take each block by turns. Meanwhile the rows of the next block are asked for, key
+// by key with all groups of each: where the heads of a key lie side by side in memory, it is read in the order of its addresses.
 //
-// A block's missing keys are its last key again, and masked. The rows of the next block, which may be anywhere in memory, are
-// asked for while those of this one are read, each line in its turn.
+// A block's missing keys are its last key again, and masked.
 #include "attention.clh"
 #include "half.clh"
 
@@ -37,7 +36,6 @@
 #define KEY_VECTORS (HEAD_DIM_QK / VEC)
 #define VALUE_VECTORS (HEAD_DIM_VO / VEC)
 #define CHUNKS (BLOCK_KV / VEC)
-#define TURN_KEYS 256
 
 // Rows in equal steps of at most ROWS_PER_STEP; those past the item's end are zeros.
 #define ROW_STEPS ((TILE_TOKENS * GROUP_SIZE + ROWS_PER_STEP - 1) / ROWS_PER_STEP)
@@ -114,11 +112,12 @@ INLINE float16 join_chunk(float16 *sums)
     return sums[0];
 }
 
-// Asks for the line of 64 bytes at an element. pocl's prefetch() is empty; its compiler's builtin takes no global pointer.
+// Asks for the line of 64 bytes at an element, for the cache at level PREFETCH. pocl's prefetch() is empty; its compiler's
+// builtin takes no global pointer.
 #if !PREFETCH
 #define ASK_FOR(element)
 #elif defined(__x86_64__) || defined(__aarch64__)
-#define ASK_FOR(element) __builtin_prefetch((const void *)(ulong)(element), 0, 3)
+#define ASK_FOR(element) __builtin_prefetch((const void *)(ulong)(element), 0, 4 - PREFETCH)
 #else
 #define ASK_FOR(element) prefetch(element, 1)
 #endif
@@ -143,7 +142,7 @@ INLINE void chunk_scores(const float16 *q_tile, global const KV_T *const *rows, 
         for (int x = 0; x < KEY_VECTORS; x += LINE_VECTORS(KEY_VECTORS)) {
 #pragma unroll
             for (int i = 0; ahead && i < STEP_KEYS; i++)
-                ASK_FOR(next[CHUNK_KEY(f + i)] + x * VEC);
+                ASK_FOR(next[f + i] + x * VEC);
 #pragma unroll
             for (int line_x = x; line_x < x + LINE_VECTORS(KEY_VECTORS); line_x++) {
                 float16 key[STEP_KEYS];
@@ -246,25 +245,31 @@ INLINE void accumulate_output(const float *p_tile, global const KV_T *const *row
     }
 }
 
+// Of the operation's keys: in the cache or, without one, contiguous.
+#if HAS_CACHE
+#define K_STRIDE_HEAD args.k_cache_stride_head
+#define V_STRIDE_HEAD args.v_cache_stride_head
+#else
+#define K_STRIDE_HEAD args.k_stride_head
+#define V_STRIDE_HEAD args.v_stride_head
+#endif
+
 // Where the rows of a block lie, from position begin on; its last key stands in for those from end on. Keys follow each other
-// at a stride in a page and in the new part.
+// at a stride in a page and in contiguous rows.
 INLINE void locate_rows(global const KV_T *k, global const KV_T *v, global const KV_T *k_cache, global const KV_T *v_cache,
                         const struct attention_args args, const struct attention_item item, global const int *pages,
-                        int kv_head, int begin, int end, global const KV_T **k_rows, global const KV_T **v_rows)
+                        int begin, int end, global const KV_T **k_rows, global const KV_T **v_rows)
 {
-    int keys = min(end - begin, BLOCK_KV);
+    int keys = min(end - begin, BLOCK_KV), kv_head = item.head / GROUP_SIZE;
     for (int n = 0; n < keys;) {
         int position = begin + n, run = keys - n;
         global const KV_T *key = KV_ROW(k, item, pages, position, kv_head);
         global const KV_T *value = KV_ROW(v, item, pages, position, kv_head);
-        abi_i64 k_stride = args.k_stride_token, v_stride = args.v_stride_token;
 #if HAS_CACHE
-        if (!HAS_NEW || position < item.cache_len) {
-            run = PAGED ? min(run, args.page_size - TOKEN_IN_PAGE(position)) : 1;
-            run = HAS_NEW ? min(run, item.cache_len - position) : run;
-            k_stride = args.k_cache_stride_token;
-            v_stride = args.v_cache_stride_token;
-        }
+        run = PAGED ? min(run, args.page_size - TOKEN_IN_PAGE(position)) : 1;
+        abi_i64 k_stride = args.k_cache_stride_token, v_stride = args.v_cache_stride_token;
+#else
+        abi_i64 k_stride = args.k_stride_token, v_stride = args.v_stride_token;
 #endif
         for (int i = 0; i < run; i++, n++) {
             k_rows[n] = key + i * k_stride;
@@ -288,22 +293,17 @@ INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 
         q_tile[i] = 0.0f;
 }
 
-// Where an item goes on: group after group, TURN_KEYS keys at a time.
-struct cursor {
-    int block, group, turn; // first position of the block; group; first position of the turn
-};
-
-INLINE struct cursor next_block(struct cursor at, int end)
+// Of the block's rows of all groups, those that group asks for: as many as it computes, in the order of keys.
+INLINE void rows_to_ask_for(global const KV_T *const *rows, abi_i64 stride_head, int group, int groups,
+                            global const KV_T **out)
 {
-    at.block += BLOCK_KV;
-    if (HEAD_GROUPS > 1 && at.block >= min(at.turn + TURN_KEYS, end)) {
-        if (++at.group == HEAD_GROUPS) {
-            at.group = 0;
-            at.turn += TURN_KEYS;
+    for (int n = 0, key = group * BLOCK_KV / groups, head = group * BLOCK_KV % groups; n < BLOCK_KV; n++) {
+        out[n] = rows[key] + head * stride_head;
+        if (++head == groups) {
+            head = 0;
+            key++;
         }
-        at.block = at.turn;
     }
-    return at;
 }
 
 // Scores, weights and output of a block. *_rows of the block, next_* those to be asked for; tiles of the group.
@@ -334,43 +334,50 @@ INLINE void compute_block(const struct attention_item item, int block, int rows,
 
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_PARAMETERS)
 {
+    // Powers of two, so that these are the most groups that divide the KV heads.
+    const int kv_heads = args.num_q_heads / GROUP_SIZE, groups = min(HEAD_GROUPS, kv_heads & -kv_heads);
     float16 q_tile[HEAD_GROUPS * ROWS * KEY_VECTORS], o_tile[HEAD_GROUPS * ROWS * VALUE_VECTORS], p_tile[ROWS * CHUNKS];
     float16 row_sum[HEAD_GROUPS * ROWS];
     float row_max[HEAD_GROUPS * ROWS];
-    global const KV_T *k_rows[2][BLOCK_KV], *v_rows[2][BLOCK_KV]; // of this block and the next, by turns
+    global const KV_T *k_rows[2][BLOCK_KV], *v_rows[2][BLOCK_KV]; // group 0's of this block and the next, by turns
+    global const KV_T *group_k[BLOCK_KV], *group_v[BLOCK_KV], *next_k[BLOCK_KV], *next_v[BLOCK_KV];
     int end = schedule_end_item(schedule, args.segment);
     for (int index = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); index < end;
          index += args.num_groups) {
         const struct attention_item item = load_item(schedule, index, args.num_q_heads);
-        const int rows = item.q_count * GROUP_SIZE, kv_head = item.head / GROUP_SIZE;
+        const int rows = item.q_count * GROUP_SIZE;
         global const int *pages = ITEM_PAGES(item);
         global const Q_T *query = q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head;
-        for (int g = 0; g < HEAD_GROUPS; g++)
+        for (int g = 0; g < groups; g++)
             load_queries(query + g * GROUP_SIZE * args.q_stride_head, args.q_stride_token, args.q_stride_head, args.scale,
                          rows, q_tile + g * ROWS * KEY_VECTORS);
-        for (int i = 0; i < HEAD_GROUPS * ROWS * VALUE_VECTORS; i++)
+        for (int i = 0; i < groups * ROWS * VALUE_VECTORS; i++)
             o_tile[i] = 0.0f;
-        for (int r = 0; r < HEAD_GROUPS * ROWS; r++) {
+        for (int r = 0; r < groups * ROWS; r++) {
             row_max[r] = INITIAL_MAX;
             row_sum[r] = 0.0f;
         }
 
-        struct cursor at = {item.kv_begin, 0, item.kv_begin};
-        if (at.block < item.kv_end)
-            locate_rows(k, v, k_cache, v_cache, args, item, pages, kv_head, at.block, item.kv_end, k_rows[0], v_rows[0]);
-        for (int now = 0; at.block < item.kv_end; now = 1 - now) {
-            const struct cursor after = next_block(at, item.kv_end);
-            const int next = after.block < item.kv_end ? 1 - now : now;
+        if (item.kv_begin < item.kv_end)
+            locate_rows(k, v, k_cache, v_cache, args, item, pages, item.kv_begin, item.kv_end, k_rows[0], v_rows[0]);
+        for (int block = item.kv_begin, now = 0; block < item.kv_end; block += BLOCK_KV, now = 1 - now) {
+            const int next = block + BLOCK_KV < item.kv_end ? 1 - now : now;
             if (next != now)
-                locate_rows(k, v, k_cache, v_cache, args, item, pages, kv_head + after.group, after.block, item.kv_end,
-                            k_rows[next], v_rows[next]);
-            compute_block(item, at.block, rows, k_rows[now], k_rows[next], v_rows[now], v_rows[next],
-                          q_tile + at.group * ROWS * KEY_VECTORS, p_tile, row_max + at.group * ROWS,
-                          row_sum + at.group * ROWS, o_tile + at.group * ROWS * VALUE_VECTORS);
-            at = after;
+                locate_rows(k, v, k_cache, v_cache, args, item, pages, block + BLOCK_KV, item.kv_end, k_rows[next],
+                            v_rows[next]);
+            for (int g = 0; g < groups; g++) {
+                for (int n = 0; n < BLOCK_KV; n++) {
+                    group_k[n] = k_rows[now][n] + g * K_STRIDE_HEAD;
+                    group_v[n] = v_rows[now][n] + g * V_STRIDE_HEAD;
+                }
+                rows_to_ask_for(k_rows[next], K_STRIDE_HEAD, g, groups, next_k);
+                rows_to_ask_for(v_rows[next], V_STRIDE_HEAD, g, groups, next_v);
+                compute_block(item, block, rows, group_k, next_k, group_v, next_v, q_tile + g * ROWS * KEY_VECTORS, p_tile,
+                              row_max + g * ROWS, row_sum + g * ROWS, o_tile + g * ROWS * VALUE_VECTORS);
+            }
         }
 
-        for (int i = 0; i < HEAD_GROUPS * rows; i++) {
+        for (int i = 0; i < groups * rows; i++) {
             const int g = i / rows, r = g * ROWS + i % rows;
             const int t = i % rows / GROUP_SIZE, head = item.head + g * GROUP_SIZE + i % GROUP_SIZE;
             const float sum = total(row_sum[r]);

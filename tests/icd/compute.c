@@ -30,6 +30,7 @@ struct attention {
     struct attention_args args;
     struct memory m; /* by enum arg_index */
     int dim_qk, dim_vo, group_size, heads_per_item;
+    bool decode; /* a family of decode: its items take several groups */
     bool causal, paged;
     double scale_output; /* 1, or what a fault wants */
     bool no_op, nan;
@@ -185,6 +186,18 @@ static bool read_item(struct attention *a, int32_t index, struct item *item)
     return sound;
 }
 
+/* Heads of an item: as many as there are before the second item of a tile, which a schedule never leaves out. */
+static int heads_of_items(struct attention *a, int32_t first, int32_t count)
+{
+    int heads = a->args.num_q_heads;
+    for (int32_t i = 0; i < count && !a->m.out_of_bounds; i++) {
+        struct item item;
+        if (read_item(a, first + i, &item) && item.head > 0 && item.head < heads)
+            heads = item.head;
+    }
+    return heads;
+}
+
 /* Work-group g takes the items g, g + num_groups, ...: a grid of the wrong size shows as work done not at all or twice.
  */
 static void compute_segment(struct attention *a, size_t groups, struct work *work)
@@ -197,6 +210,8 @@ static void compute_segment(struct attention *a, size_t groups, struct work *wor
     }
     int32_t first = load_int(&a->m, ARG_SCHEDULE, 4 + 2 * segment),
             count = load_int(&a->m, ARG_SCHEDULE, 5 + 2 * segment);
+    if (a->decode)
+        a->heads_per_item = heads_of_items(a, first, count);
     for (size_t g = 0; g < groups; g++)
         for (int64_t i = (int64_t)g; i < count && !a->m.out_of_bounds; i += a->args.num_groups) {
             struct item item;
@@ -242,10 +257,8 @@ static void prepare(struct attention *a, const struct launch *launch)
     a->dim_qk = (int)option_value(options, "HEAD_DIM_QK", 0);
     a->dim_vo = (int)option_value(options, "HEAD_DIM_VO", a->dim_qk);
     a->group_size = (int)option_value(options, "GROUP_SIZE", 1);
-    /* As the families' .def files say: those of decode, which have TILE_TOKENS, take whole groups. */
     a->heads_per_item = option_value(options, "PACK_GQA", 0) ? a->group_size : 1;
-    if (option_value(options, "TILE_TOKENS", 0))
-        a->heads_per_item = (int)option_value(options, "HEAD_GROUPS", 1) * a->group_size;
+    a->decode = option_value(options, "TILE_TOKENS", 0) > 0;
     a->causal = option_value(options, "CAUSAL", 0);
     a->paged = option_value(options, "PAGED", 0);
     a->scale_output = 1.0;

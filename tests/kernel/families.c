@@ -85,6 +85,9 @@ static const char *const biting[] = {
     "decode:hq=16,hkv=1,d=576,dv=512,q=fp16,kv=fp16,prec=strict,page=1,kvlen=49",
     "decode:hq=8,hkv=4,d=64,q=fp16,kv=fp16,prec=strict,page=1,kvlen=600/0/256/257",
     "decode:hq=4,hkv=1,d=64,dv=128,q=fp16,kv=fp16,prec=strict,page=0,kvlen=3000/40",
+    "decode:hq=16,hkv=8,d=64,q=fp16,kv=fp16,prec=strict,page=16,kvlen=0/1/15/16/17/63/64/65/700",
+    "decode:hq=8,hkv=4,d=64,q=bf16,kv=bf16,prec=strict,page=16,order=hnd,kvpad=24,causal=1,new=2/1,kvlen=33/300",
+    "decode:hq=12,hkv=6,d=128,dv=64,q=fp16,kv=fp16,prec=strict,page=3,table=1,kvlen=100/2/400",
 };
 
 static void sizes_that_bite(void **state)
