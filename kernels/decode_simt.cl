@@ -112,15 +112,14 @@ INLINE float highest(float16 x)
     ASK_FOR_LINE((row) + line_x)
 #endif
 
-// Q times scale; rows past the item's end are zeros.
-INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, float factor, int rows,
-                         local dim_vec *q_tile)
+// Q; rows past the item's end are zeros.
+INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, int rows, local dim_vec *q_tile)
 {
     for (int i = (int)get_local_id(0); i < ROWS * KEY_VECTORS; i += WG_SIZE) {
         int r = i / KEY_VECTORS, x = i % KEY_VECTORS;
         dim_vec value = 0.0f;
         if (r < rows)
-            value = LOAD_Q_VEC(query + r / GROUP_SIZE * stride_token + r % GROUP_SIZE * stride_head + x * DIM_VEC) * factor;
+            value = LOAD_Q_VEC(query + r / GROUP_SIZE * stride_token + r % GROUP_SIZE * stride_head + x * DIM_VEC);
         q_tile[i] = value;
     }
 }
@@ -193,7 +192,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         for (int g = 0; g < groups; g++)
             load_queries(q + args.q_offset + item.q_row * args.q_stride_token +
                              (item.head + g * GROUP_SIZE) * args.q_stride_head,
-                         args.q_stride_token, args.q_stride_head, args.scale, rows, q_tiles + g * ROWS * KEY_VECTORS);
+                         args.q_stride_token, args.q_stride_head, rows, q_tiles + g * ROWS * KEY_VECTORS);
         for (int i = id; i < groups * SLICES * ROWS * VALUE_VECTORS; i += WG_SIZE)
             o_tiles[i] = 0.0f;
         for (int i = id; i < groups * ROWS; i += WG_SIZE)
@@ -235,6 +234,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
 #pragma unroll
                 for (int lane = 1; lane < DIM_LANES; lane++)
                     score += p_tile[lane * ROWS * PARTS + i];
+                score *= args.scale; // not Q: products of 16-bit values are exact, those of scaled ones are rounded
                 int limit = item.kv_end - 1;
                 if (CAUSAL)
                     limit = min(limit, item.q_pos + i / PARTS / GROUP_SIZE);
