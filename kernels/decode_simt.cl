@@ -201,7 +201,8 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             part_sums[i] = 0.0f;
         barrier(CLK_LOCAL_MEM_FENCE);
 
-        for (int block = item.kv_begin, g = 0; block < item.kv_end; g = g + 1 < groups ? g + 1 : 0, block += g ? 0 : BLOCK_KV) {
+        for (int block = item.kv_begin, g = 0; block < item.kv_end;
+             block += g + 1 < groups ? 0 : BLOCK_KV, g = (g + 1) % groups) {
             const int keys = min(BLOCK_KV, item.kv_end - block), kv_head = item.head / GROUP_SIZE + g;
             local dim_vec *q_tile = q_tiles + g * ROWS * KEY_VECTORS, *o_tile = o_tiles + g * SLICES * ROWS * VALUE_VECTORS;
             local float *row_max = row_maxima + g * ROWS, *part_sum = part_sums + g * ROWS * PARTS;
