@@ -315,7 +315,14 @@ static void equal_names_may_have_other_tiles(void **state)
     attune_plan *plans[2];
     for (int i = 0; i < 2; i++) {
         desc.head_dim_qk = i ? 192 : 64;
-        assert_int_equal(attune_plan_create(context, &desc, NULL, &options, &plans[i]), ATTUNE_OK);
+        attune_status status = attune_plan_create(context, &desc, NULL, &options, &plans[i]);
+        if (status == ATTUNE_ERROR_UNSUPPORTED) { /* as on the scripted driver: too little local memory */
+            print_message("left out: %s\n", attune_last_error());
+            if (i)
+                attune_plan_destroy(&plans[0]);
+            skip();
+        }
+        assert_int_equal(status, ATTUNE_OK);
     }
     attune_schedule_options limits = ATTUNE_SCHEDULE_OPTIONS_INIT;
     limits.max_batch = 1;
