@@ -59,9 +59,10 @@ typedef global const KV_T *kv_row;
 #define SLICES (WG_SIZE / (VALUE_VECTORS * ROW_STEPS))
 #define SLICE_KEYS ((BLOCK_KV + SLICES - 1) / SLICES)
 
-// Bytes of the state of a group, and how many of them may take GROUPS_BYTES.
+// Bytes of the state of a group, and how many of them may take GROUPS_BYTES: with the rest of a block within 48 KiB, which most
+// GPUs have.
 #define GROUP_BYTES (4 * ROWS * (HEAD_DIM_QK + SLICES * HEAD_DIM_VO + PARTS + 1))
-#define GROUPS_BYTES (128 << 10)
+#define GROUPS_BYTES (42 << 10)
 #define GROUPS_THAT_FIT                                                                                                \
     (8 * GROUP_BYTES <= GROUPS_BYTES   ? 8                                                                             \
      : 4 * GROUP_BYTES <= GROUPS_BYTES ? 4                                                                             \

@@ -114,6 +114,17 @@ static void sizes_that_bite(void **state)
         }
 }
 
+/* Random configurations seldom take all heads of a key, and all eight want wrong heads to show. */
+static void heads_by_turns(void **state)
+{
+    (void)state;
+    static const char problem[] = "decode:hq=16,hkv=8,d=64,q=fp16,kv=fp16,prec=strict,page=16,kvlen=0/17/700";
+    const struct workload_options options = WORKLOAD_OPTIONS_INIT;
+    must_hold(problem, "decode_simt:WG_SIZE=32,HEAD_GROUPS=8", &options);
+    if (!strcmp(context->choice.backend->name, "cpu"))
+        must_hold(problem, "decode_vector:HEAD_GROUPS=8", &options);
+}
+
 /* Default values of each family that takes the usual shapes: four magnitudes, logits beyond +-1e3, and hard patterns.
  */
 static void check_patterns(const char *problem)
@@ -202,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_that_bite),
+        cmocka_unit_test(heads_by_turns),
         cmocka_unit_test(magnitudes_and_patterns),
         cmocka_unit_test(random_problems),
     };
