@@ -11,7 +11,8 @@
 //   1 scores    work-item = (key, step of rows, lane): dims lane * DIM_VEC .., every DIM_LANES vectors; p_tile[lane][row][key]
 //   2 maximum   work-item = (row, part): adds up the lanes, masks, part_max[row][part]
 //   3 weights   work-item = (row, part): weights in p_tile[0][row][key], sums in part_sum[row][part]
-//   4 output    work-item = (slice of the block's keys, step of rows, vector of dims): o_tile[group][slice][row][dim]
+//   4 output    work-item = (slice of the block's keys, step of rows, VECS_PER_ITEM vectors of dims):
+//               o_tile[group][slice][row][dim]
 // clang-format on
 //
 // The groups of an item, at most HEAD_GROUPS, take each block by turns. Meanwhile the rows of the next block are asked for, key
@@ -24,13 +25,14 @@
 #include "half.clh"
 
 #if !defined(WG_SIZE) || !defined(TILE_TOKENS) || !defined(HEAD_GROUPS) || !defined(DIM_VEC) || !defined(BLOCK_KV) ||       \
-    !defined(ROWS_PER_STEP) ||                                                                                         \
+    !defined(ROWS_PER_STEP) || !defined(VECS_PER_ITEM) ||                                                                                         \
     !defined(KEYS_PER_ITEM) || !defined(DIM_LANES) || !defined(PREFETCH) || !defined(UNIFORM)
 #error "a parameter of decode_simt is missing: see decode_simt.def"
 #endif
 
 #define VEC 16 // of the softmax
 #include "vector.clh"
+#include "join.clh"
 
 #if DIM_VEC == 8
 typedef float8 dim_vec;
@@ -56,7 +58,9 @@ typedef global const KV_T *kv_row;
 #define ROW_STEPS ((TILE_TOKENS * GROUP_SIZE + ROWS_PER_STEP - 1) / ROWS_PER_STEP)
 #define STEP_ROWS ((TILE_TOKENS * GROUP_SIZE + ROW_STEPS - 1) / ROW_STEPS)
 #define ROWS (ROW_STEPS * STEP_ROWS)
-#define SLICES (WG_SIZE / (VALUE_VECTORS * ROW_STEPS))
+// Blocks of the output, and slices of a block of keys: as many as there are work-items for all blocks.
+#define OUT_BLOCKS (VALUE_VECTORS / VECS_PER_ITEM * ROW_STEPS)
+#define SLICES (OUT_BLOCKS < WG_SIZE ? WG_SIZE / OUT_BLOCKS : 1)
 #define SLICE_KEYS ((BLOCK_KV + SLICES - 1) / SLICES)
 
 // Bytes of the state of a group, and how many of them may take GROUPS_BYTES: with the rest of a block within 48 KiB, which most
@@ -85,12 +89,6 @@ INLINE float sum_8(float8 x)
     return a.x + a.y + (a.z + a.w);
 }
 
-#if DIM_VEC == 8
-#define SUM sum_8
-#else
-#define SUM(x) sum_8((x).lo + (x).hi)
-#endif
-
 INLINE float highest(float16 x)
 {
     float8 a = max(x.lo, x.hi);
@@ -99,19 +97,17 @@ INLINE float highest(float16 x)
     return max(c.lo, c.hi);
 }
 
-// pocl's prefetch() is empty; its compiler's builtin takes no global pointer.
+// Asks for the line of 64 bytes at an element. pocl's prefetch() is empty; its compiler's builtin takes no global pointer.
 #if !PREFETCH
-#define ASK_FOR(row, dim)
+#define ASK_FOR(element)
+#elif defined(__x86_64__) || defined(__aarch64__)
+#define ASK_FOR(element) __builtin_prefetch((const void *)(ulong)(element), 0, 4 - PREFETCH)
 #else
-#if defined(__x86_64__) || defined(__aarch64__)
-#define ASK_FOR_LINE(element) __builtin_prefetch((const void *)(ulong)(element), 0, 2)
-#else
-#define ASK_FOR_LINE(element) prefetch(element, 1)
+#define ASK_FOR(element) prefetch(element, 1)
 #endif
-#define ASK_FOR(row, dim)                                                                                              \
-    for (int line_x = 0; line_x < (dim); line_x += 64 / (int)sizeof(KV_T))                                             \
-    ASK_FOR_LINE((row) + line_x)
-#endif
+#define LINE_ELEMENTS (64 / (int)sizeof(KV_T))
+// Whether vector x of a row starts a line, if rows do.
+#define STARTS_LINE(x) ((x) * DIM_VEC % LINE_ELEMENTS == 0)
 
 // Q; rows past the item's end are zeros.
 INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, int rows, local dim_vec *q_tile)
@@ -125,48 +121,93 @@ INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 
     }
 }
 
-// A work-item's scores: KEYS_PER_ITEM keys, the lane's dims, one step of rows.
-INLINE void item_scores(local const dim_vec *q_tile, const kv_row *key, int lane, int slack, local float *p_tile)
+// Sums of a register block, [key][row]: STEP_ROWS * KEYS_PER_ITEM of them.
+#define BLOCK_SUMS (STEP_ROWS * KEYS_PER_ITEM)
+#if DIM_VEC == 16
+#define HALVED BLOCK_SUMS
+#else
+#define HALVED ((BLOCK_SUMS + 1) / 2) // two of 8 partial sums are one vector
+#endif
+
+INLINE void store_sums(const dim_vec *acc, local float *p_tile)
 {
-    dim_vec acc[STEP_ROWS * KEYS_PER_ITEM];
+    float16 sums[HALVED];
+#if DIM_VEC == 16
 #pragma unroll
-    for (int i = 0; i < STEP_ROWS * KEYS_PER_ITEM; i++)
-        acc[i] = 0.0f;
+    for (int f = 0; f < BLOCK_SUMS; f++)
+        sums[f] = acc[f];
+    JOIN(join_8, BLOCK_SUMS, sums);
+#else
+#pragma unroll
+    for (int pair = 0; pair < HALVED; pair++)
+        sums[pair] = (float16)(acc[2 * pair], acc[2 * pair + 1 < BLOCK_SUMS ? 2 * pair + 1 : 2 * pair]);
+#endif
+    JOIN(join_4, (BLOCK_SUMS + 1) / 2, sums);
+    JOIN(join_2, (BLOCK_SUMS + 3) / 4, sums);
+    JOIN(join_1, (BLOCK_SUMS + 7) / 8, sums);
+#pragma unroll
+    for (int f = 0; f < BLOCK_SUMS; f++)
+        p_tile[f % STEP_ROWS * BLOCK_KV + f / STEP_ROWS] = ((const float *)&sums[f / 16])[JOINED_LANE(f)];
+}
+
+// A work-item's scores: KEYS_PER_ITEM keys, the lane's dims, one step of rows. Asks for the same dims of the rows of next.
+INLINE void item_scores(local const dim_vec *q_tile, const kv_row *key, const kv_row *next, int lane, int slack,
+                        local float *p_tile)
+{
+    dim_vec acc[BLOCK_SUMS];
+#pragma unroll
+    for (int f = 0; f < BLOCK_SUMS; f++)
+        acc[f] = 0.0f;
     for (int x = lane; x < KEY_VECTORS + slack; x += DIM_LANES) {
         dim_vec element[KEYS_PER_ITEM];
 #pragma unroll
         for (int n = 0; n < KEYS_PER_ITEM; n++)
             element[n] = LOAD_KV_VEC(key[n] + x * DIM_VEC);
+        if (STARTS_LINE(x)) {
+#pragma unroll
+            for (int n = 0; n < KEYS_PER_ITEM; n++)
+                ASK_FOR(next[n] + x * DIM_VEC);
+        }
 #pragma unroll
         for (int r = 0; r < STEP_ROWS; r++)
 #pragma unroll
             for (int n = 0; n < KEYS_PER_ITEM; n++)
-                acc[r * KEYS_PER_ITEM + n] = fma(element[n], q_tile[r * KEY_VECTORS + x], acc[r * KEYS_PER_ITEM + n]);
+                acc[n * STEP_ROWS + r] = fma(element[n], q_tile[r * KEY_VECTORS + x], acc[n * STEP_ROWS + r]);
     }
-#pragma unroll
-    for (int r = 0; r < STEP_ROWS; r++)
-#pragma unroll
-        for (int n = 0; n < KEYS_PER_ITEM; n++)
-            p_tile[r * BLOCK_KV + n] = SUM(acc[r * KEYS_PER_ITEM + n]);
+    store_sums(acc, p_tile);
 }
 
-// Adds the weighted rows of V of a slice to a vector of dims of one step of rows.
+// Adds the weighted rows of V of a slice to some vectors of dims of one step of rows. Asks for the same dims of the rows of next.
 INLINE void item_output(local const float *p_tile, local const float *correction, local const kv_row *rows,
-                        int keys, local dim_vec *o_tile, int x)
+                        local const kv_row *next, int keys, local dim_vec *o_tile, int x)
 {
-    dim_vec acc[STEP_ROWS];
+    dim_vec acc[STEP_ROWS][VECS_PER_ITEM];
 #pragma unroll
     for (int r = 0; r < STEP_ROWS; r++)
-        acc[r] = o_tile[r * VALUE_VECTORS] * correction[r];
-    for (int n = 0; n < keys; n++) {
-        dim_vec value = LOAD_KV_VEC(rows[n] + x * DIM_VEC);
 #pragma unroll
-        for (int r = 0; r < STEP_ROWS; r++)
-            acc[r] = fma(value, (dim_vec)p_tile[r * BLOCK_KV + n], acc[r]);
+        for (int w = 0; w < VECS_PER_ITEM; w++)
+            acc[r][w] = o_tile[r * VALUE_VECTORS + w] * correction[r];
+    for (int n = 0; n < keys; n++) {
+        dim_vec value[VECS_PER_ITEM];
+#pragma unroll
+        for (int w = 0; w < VECS_PER_ITEM; w++) {
+            value[w] = LOAD_KV_VEC(rows[n] + (x + w) * DIM_VEC);
+            if (STARTS_LINE(x + w))
+                ASK_FOR(next[n] + (x + w) * DIM_VEC);
+        }
+#pragma unroll
+        for (int r = 0; r < STEP_ROWS; r++) {
+            dim_vec p = p_tile[r * BLOCK_KV + n];
+#pragma unroll
+            for (int w = 0; w < VECS_PER_ITEM; w++)
+                acc[r][w] = fma(value[w], p, acc[r][w]);
+        }
     }
 #pragma unroll
     for (int r = 0; r < STEP_ROWS; r++)
-        o_tile[r * VALUE_VECTORS] = acc[r];
+#pragma unroll
+        for (int w = 0; w < VECS_PER_ITEM; w++)
+            o_tile[r * VALUE_VECTORS + w] = acc[r][w];
 }
 
 kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTENTION_PARAMETERS)
@@ -175,13 +216,11 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
     local float16 p_tile[DIM_LANES * ROWS * PARTS];
     local float part_max[ROWS * PARTS], part_sums[MOST_GROUPS * ROWS * PARTS], row_maxima[MOST_GROUPS * ROWS];
     local float correction[ROWS];
-    local kv_row v_rows[BLOCK_KV];
+    local kv_row v_rows[BLOCK_KV], next_v[BLOCK_KV];
     const int id = (int)get_local_id(0);
     // Powers of two, so that these are the most groups that divide the KV heads.
     const int kv_heads = args.num_q_heads / GROUP_SIZE, groups = min(MOST_GROUPS, kv_heads & -kv_heads);
     const int slack = UNIFORM ? 0 : id & args.opaque_zero;
-    // Step 4: this work-item's vector of dims, step of rows and slice; none for those left over.
-    const int out_x = id % VALUE_VECTORS, out_step = id / VALUE_VECTORS % ROW_STEPS, slice = id / (VALUE_VECTORS * ROW_STEPS);
 
     const int end = schedule_end_item(schedule, args.segment);
     for (int index = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); index < end;
@@ -211,22 +250,20 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             for (int i = id; i < BLOCK_KV / KEYS_PER_ITEM * DIM_LANES * ROW_STEPS + slack; i += WG_SIZE) {
                 int lane = i % DIM_LANES, first = i / DIM_LANES % (BLOCK_KV / KEYS_PER_ITEM) * KEYS_PER_ITEM;
                 int step = i / (DIM_LANES * (BLOCK_KV / KEYS_PER_ITEM));
-                kv_row key[KEYS_PER_ITEM];
+                kv_row key[KEYS_PER_ITEM], next[KEYS_PER_ITEM];
 #pragma unroll
                 for (int n = 0; n < KEYS_PER_ITEM; n++) {
                     int position = block + min(first + n, keys - 1);
+                    int row = g * BLOCK_KV + first + n; // of all groups' rows of the next block
+                    int ahead = min(block + BLOCK_KV + row / groups, item.kv_end - 1), head = item.head / GROUP_SIZE + row % groups;
                     key[n] = KV_ROW(k, item, pages, position, kv_head);
+                    next[n] = PREFETCH ? KV_ROW(k, item, pages, ahead, head) : key[n];
                     if (lane == 0 && step == 0) {
                         v_rows[first + n] = KV_ROW(v, item, pages, position, kv_head);
-                        int row = g * BLOCK_KV + first + n; // of all groups' rows of the next block
-                        int ahead = block + BLOCK_KV + row / groups, head = item.head / GROUP_SIZE + row % groups;
-                        if (PREFETCH && ahead < item.kv_end) {
-                            ASK_FOR(KV_ROW(k, item, pages, ahead, head), HEAD_DIM_QK);
-                            ASK_FOR(KV_ROW(v, item, pages, ahead, head), HEAD_DIM_VO);
-                        }
+                        next_v[first + n] = PREFETCH ? KV_ROW(v, item, pages, ahead, head) : v_rows[first + n];
                     }
                 }
-                item_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, key, lane, slack,
+                item_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, key, next, lane, slack,
                             (local float *)p_tile + (lane * ROWS + step * STEP_ROWS) * BLOCK_KV + first);
             }
             barrier(CLK_LOCAL_MEM_FENCE);
@@ -262,11 +299,13 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             }
             barrier(CLK_LOCAL_MEM_FENCE);
             // 4.
-            if (slice < SLICES) {
-                int first = slice * SLICE_KEYS;
-                item_output((local const float *)p_tile + out_step * STEP_ROWS * BLOCK_KV + first,
-                            correction + out_step * STEP_ROWS, v_rows + first, min(SLICE_KEYS, keys - first) + slack,
-                            o_tile + (slice * ROWS + out_step * STEP_ROWS) * VALUE_VECTORS + out_x, out_x);
+            for (int i = id; i < SLICES * OUT_BLOCKS; i += WG_SIZE) {
+                const int x = i % (VALUE_VECTORS / VECS_PER_ITEM) * VECS_PER_ITEM;
+                const int row = i / (VALUE_VECTORS / VECS_PER_ITEM) % ROW_STEPS * STEP_ROWS;
+                const int slice = i / OUT_BLOCKS, first = slice * SLICE_KEYS;
+                item_output((local const float *)p_tile + row * BLOCK_KV + first, correction + row, v_rows + first,
+                            next_v + first, min(SLICE_KEYS, keys - first) + slack,
+                            o_tile + (slice * ROWS + row) * VALUE_VECTORS + x, x);
             }
             barrier(CLK_LOCAL_MEM_FENCE);
         }
