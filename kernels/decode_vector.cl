@@ -7,7 +7,7 @@
 // clang-format off
 //   row r of a group   query r / GROUP_SIZE of the group's query head r % GROUP_SIZE
 //   block              BLOCK_KV keys; a chunk of 16 of them gives one vector of scores a row
-//   q_tile             [group][row][dim] Q times scale   o_tile  [group][row][dim]
+//   q_tile             [group][row][dim]                 o_tile  [group][row][dim]
 //   p_tile             [row][key] scores, then weights, of a block
 //
 //   scores     STEP_KEYS keys x STEP_ROWS rows of products are summed up in registers, 16 partial sums each:
@@ -32,6 +32,7 @@
 
 #define VEC 16
 #include "vector.clh"
+#include "join.clh"
 
 #define KEY_VECTORS (HEAD_DIM_QK / VEC)
 #define VALUE_VECTORS (HEAD_DIM_VO / VEC)
@@ -55,35 +56,8 @@
      : VALUE_VECTORS % 2 == 0 && STEP_ROWS * 2 <= ACCUMULATORS ? 2                                                     \
                                                                : 1)
 
-// Two vectors with partial sums of some keys each become one with half as many of each: see the lanes below.
-INLINE float16 join_8(float16 x, float16 y)
-{
-    return (float16)(x.lo, y.lo) + (float16)(x.hi, y.hi);
-}
-
-INLINE float16 join_4(float16 x, float16 y)
-{
-    return (float16)(x.s0123, x.s89ab, y.s0123, y.s89ab) + (float16)(x.s4567, x.scdef, y.s4567, y.scdef);
-}
-
-INLINE float16 join_2(float16 x, float16 y)
-{
-    return (float16)(x.s01, y.s01, x.s45, y.s45, x.s89, y.s89, x.scd, y.scd) +
-           (float16)(x.s23, y.s23, x.s67, y.s67, x.sab, y.sab, x.sef, y.sef);
-}
-
-INLINE float16 join_1(float16 x, float16 y)
-{
-    return (float16)(x.s02, y.s02, x.s46, y.s46, x.s8a, y.s8a, x.sce, y.sce) +
-           (float16)(x.s13, y.s13, x.s57, y.s57, x.s9b, y.s9b, x.sdf, y.sdf);
-}
-
-#define JOIN(join, count, sums)                                                                                        \
-    _Pragma("unroll") for (int pair = 0; pair < (count) / 2; pair++) sums[pair] = join(sums[2 * pair], sums[2 * pair + 1])
-
-// The joins keep within 128 bits where instructions do, so that of the vectors f = 0 .. 15 of a chunk, in the order in which
-// they are joined, f ends up in lane 4 * (f % 4) + f / 4: it is made to hold that key.
-#define CHUNK_KEY(f) (4 * ((f) % 4) + (f) / 4)
+// It is made to hold the key that lane f is of.
+#define CHUNK_KEY(f) JOINED_LANE(f)
 
 // All joins of STEP_KEYS vectors into one, then all of the 16 / STEP_KEYS that a chunk has.
 INLINE float16 join_step(float16 *sums)
@@ -182,10 +156,14 @@ INLINE float total(float16 x)
     return b.x + b.y + (b.z + b.w);
 }
 
-// Turns a row's scores into weights relative to its running maximum. Where that rises, which after the first blocks is rare,
+// Turns a row's scores, before the scale, into weights relative to its running maximum. The scale is not Q's: products of 16-bit
+// values are exact, those of scaled ones are rounded. Where that rises, which after the first blocks is rare,
 // the row's sum and output are scaled.
-INLINE void row_weights(float16 *p, int block_limit, float *row_max, float16 *row_sum, float16 *o_row)
+INLINE void row_weights(float16 *p, float scale, int block_limit, float *row_max, float16 *row_sum, float16 *o_row)
 {
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        p[c] *= scale;
     if (block_limit < BLOCK_KV - 1) {
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) // selected: a key that the row may not see may be infinite or NaN
@@ -282,13 +260,12 @@ INLINE void locate_rows(global const KV_T *k, global const KV_T *v, global const
     }
 }
 
-INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, float factor, int rows,
-                         float16 *q_tile)
+INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, int rows, float16 *q_tile)
 {
     for (int r = 0; r < rows; r++)
         for (int x = 0; x < KEY_VECTORS; x++)
             q_tile[r * KEY_VECTORS + x] =
-                LOAD_Q16(query + r / GROUP_SIZE * stride_token + r % GROUP_SIZE * stride_head + x * VEC) * factor;
+                LOAD_Q16(query + r / GROUP_SIZE * stride_token + r % GROUP_SIZE * stride_head + x * VEC);
     for (int i = rows * KEY_VECTORS; i < ROWS * KEY_VECTORS; i++)
         q_tile[i] = 0.0f;
 }
@@ -307,7 +284,7 @@ INLINE void rows_to_ask_for(global const KV_T *const *rows, abi_i64 stride_head,
 }
 
 // Scores, weights and output of a block. *_rows of the block, next_* those to be asked for; tiles of the group.
-INLINE void compute_block(const struct attention_item item, int block, int rows, global const KV_T *const *k_rows,
+INLINE void compute_block(const struct attention_item item, float scale, int block, int rows, global const KV_T *const *k_rows,
                           global const KV_T *const *next_k, global const KV_T *const *v_rows,
                           global const KV_T *const *next_v, const float16 *q_tile, float16 *p_tile, float *row_max,
                           float16 *row_sum, float16 *o_tile)
@@ -324,7 +301,7 @@ INLINE void compute_block(const struct attention_item item, int block, int rows,
         int limit = item.kv_end - 1;
         if (CAUSAL)
             limit = min(limit, item.q_pos + r / GROUP_SIZE);
-        row_weights(p_tile + r * CHUNKS, limit - block, row_max + r, row_sum + r, o_tile + r * VALUE_VECTORS);
+        row_weights(p_tile + r * CHUNKS, scale, limit - block, row_max + r, row_sum + r, o_tile + r * VALUE_VECTORS);
     }
     accumulate_output((const float *)p_tile, v_rows, next_v, true, keys, o_tile);
     for (int step = 1; step < steps; step++)
@@ -349,8 +326,8 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
         global const int *pages = ITEM_PAGES(item);
         global const Q_T *query = q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head;
         for (int g = 0; g < groups; g++)
-            load_queries(query + g * GROUP_SIZE * args.q_stride_head, args.q_stride_token, args.q_stride_head, args.scale,
-                         rows, q_tile + g * ROWS * KEY_VECTORS);
+            load_queries(query + g * GROUP_SIZE * args.q_stride_head, args.q_stride_token, args.q_stride_head, rows,
+                         q_tile + g * ROWS * KEY_VECTORS);
         for (int i = 0; i < groups * ROWS * VALUE_VECTORS; i++)
             o_tile[i] = 0.0f;
         for (int r = 0; r < groups * ROWS; r++) {
@@ -372,7 +349,7 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
                 }
                 rows_to_ask_for(k_rows[next], K_STRIDE_HEAD, g, groups, next_k);
                 rows_to_ask_for(v_rows[next], V_STRIDE_HEAD, g, groups, next_v);
-                compute_block(item, block, rows, group_k, next_k, group_v, next_v, q_tile + g * ROWS * KEY_VECTORS, p_tile,
+                compute_block(item, args.scale, block, rows, group_k, next_k, group_v, next_v, q_tile + g * ROWS * KEY_VECTORS, p_tile,
                               row_max + g * ROWS, row_sum + g * ROWS, o_tile + g * ROWS * VALUE_VECTORS);
             }
         }

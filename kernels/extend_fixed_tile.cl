@@ -34,7 +34,7 @@ static __attribute__((always_inline)) void attend_tile(local const float *q_tile
                                                        local const float *v_tile, local float *p_tile,
                                                        local float *row_max, local float *row_sum,
                                                        local float *row_correction, float acc[ROWS][DIMS],
-                                                       int tile_begin, int tile_keys, int q_pos)
+                                                       int tile_begin, int tile_keys, int q_pos, float scale)
 {
     int t = (int)get_local_id(0), tx = t % 16, ty = t / 16;
     float score[ROWS][KEYS];
@@ -58,7 +58,7 @@ static __attribute__((always_inline)) void attend_tile(local const float *q_tile
 #if CAUSAL
             allowed = allowed && tile_begin + key <= q_pos + row;
 #endif
-            p_tile[row * BLOCK_KV + key] = allowed ? score[i][j] : MASKED;
+            p_tile[row * BLOCK_KV + key] = allowed ? score[i][j] * scale : MASKED;
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -118,7 +118,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             int row = i / HEAD_DIM_QK, x = i % HEAD_DIM_QK;
             global const Q_T *query =
                 q + args.q_offset + (item.q_row + row) * args.q_stride_token + item.head * args.q_stride_head;
-            q_tile[i] = row < item.q_count ? LOAD_Q(query + x) * args.scale : 0.0f;
+            q_tile[i] = row < item.q_count ? LOAD_Q(query + x) : 0.0f;
         }
         if (t < BLOCK_Q) {
             row_max[t] = MASKED;
@@ -138,7 +138,8 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             LOAD_TILE(k_tile, K_PITCH, HEAD_DIM_QK, CACHE_ROW(k, slots, tile + key, kv_head))
             LOAD_TILE(v_tile, HEAD_DIM_VO, HEAD_DIM_VO, CACHE_ROW(v, slots, tile + key, kv_head))
             barrier(CLK_LOCAL_MEM_FENCE);
-            attend_tile(q_tile, k_tile, v_tile, p_tile, row_max, row_sum, row_correction, acc, tile, tile_keys, item.q_pos);
+            attend_tile(q_tile, k_tile, v_tile, p_tile, row_max, row_sum, row_correction, acc, tile, tile_keys, item.q_pos,
+                        args.scale);
         }
 #endif
 #if HAS_NEW
@@ -147,7 +148,8 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             LOAD_TILE(k_tile, K_PITCH, HEAD_DIM_QK, NEW_ROW(k, item, tile + key, kv_head))
             LOAD_TILE(v_tile, HEAD_DIM_VO, HEAD_DIM_VO, NEW_ROW(v, item, tile + key, kv_head))
             barrier(CLK_LOCAL_MEM_FENCE);
-            attend_tile(q_tile, k_tile, v_tile, p_tile, row_max, row_sum, row_correction, acc, tile, tile_keys, item.q_pos);
+            attend_tile(q_tile, k_tile, v_tile, p_tile, row_max, row_sum, row_correction, acc, tile, tile_keys, item.q_pos,
+                        args.scale);
         }
 #endif
 

@@ -23,8 +23,8 @@
 
 #define VEC 16
 #define Q_WORDS (HEAD_DIM_QK / 2)
-#define Q_WORD(row, x, factor) as_float(query_pairs((row) + 2 * (x)).s0)
-#define Q_WORDS8(row, x, factor) as_float8(query_pairs((row) + 2 * (x)))
+#define Q_WORD(row, x) as_float(query_pairs((row) + 2 * (x)).s0)
+#define Q_WORDS8(row, x) as_float8(query_pairs((row) + 2 * (x)))
 #include "vector.clh"
 
 // Sixteen dims of a row of Q, rounded to bf16.
@@ -171,7 +171,7 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
         global const Q_T *query = q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head;
 
         for (int strip = 0; strip < strips; strip++)
-            load_strip(query, args.q_stride_token, args.q_stride_head, 1.0f, strip * STRIP_ROWS, rows,
+            load_strip(query, args.q_stride_token, args.q_stride_head, strip * STRIP_ROWS, rows,
                        (float *)(q_tile + strip * Q_WORDS * VECTORS));
         for (int i = 0; i < strips * HEAD_DIM_VO * VECTORS; i++)
             o_tile[i] = 0.0f;

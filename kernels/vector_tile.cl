@@ -7,7 +7,7 @@
 // clang-format off
 //   row r of an item   query r of head ITEM_HEAD; with PACK_GQA query r / GROUP_SIZE of head ITEM_HEAD + r % GROUP_SIZE
 //   strip              STRIP_ROWS = VEC * VECTORS rows, computed together; an item's strips share its tiles of keys
-//   q_tile             [strip][dim][row] Q transposed, times scale
+//   q_tile             [strip][dim][row] Q transposed
 //   p_tile             [key][row] of one strip: scores, then weights, of BLOCK_KV keys, KEYS_PER_STEP of them
 //                      accumulated in registers at a time
 //   o_tile             [strip][dim][row] output: DIMS_PER_STEP dims of a strip accumulated in registers over the keys
@@ -24,8 +24,8 @@
 #endif
 
 #define Q_WORDS HEAD_DIM_QK
-#define Q_WORD(row, x, factor) (LOAD_Q((row) + (x)) * (factor))
-#define Q_WORDS8(row, x, factor) (LOAD_Q8((row) + (x)) * (factor))
+#define Q_WORD(row, x) LOAD_Q((row) + (x))
+#define Q_WORDS8(row, x) LOAD_Q8((row) + (x))
 #include "vector.clh"
 #include "strip.clh"
 
@@ -56,9 +56,9 @@ INLINE void copy_row(global const KV_T *from, int dims, float *to)
 }
 
 // p_tile = scores of tile_keys keys, the first at position tile_begin; a row's keys after its limit are masked. Raises
-// row_max.
-INLINE void compute_scores(const vfloat *q_tile, const key_row *rows, int tile_begin, int tile_keys, const vint *limit,
-                           int lowest_limit, vfloat *p_tile, vfloat *row_max)
+// row_max. Scores are scaled, not Q: products of 16-bit values are exact, those of scaled ones are rounded.
+INLINE void compute_scores(const vfloat *q_tile, const key_row *rows, float scale, int tile_begin, int tile_keys,
+                           const vint *limit, int lowest_limit, vfloat *p_tile, vfloat *row_max)
 {
     for (int n = 0; n < tile_keys; n += KEYS_PER_STEP) {
         vfloat score[KEYS_PER_STEP * VECTORS];
@@ -74,6 +74,9 @@ INLINE void compute_scores(const vfloat *q_tile, const key_row *rows, int tile_b
                     score[i * VECTORS + w] = fma(key, q_tile[x * VECTORS + w], score[i * VECTORS + w]);
             }
         }
+#pragma unroll
+        for (int i = 0; i < KEYS_PER_STEP * VECTORS; i++)
+            score[i] *= scale;
         keep_scores(score, tile_begin + n, limit, lowest_limit, p_tile + n * VECTORS, row_max);
     }
 }
@@ -131,7 +134,7 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
         global const Q_T *query = q + args.q_offset + item.q_row * args.q_stride_token + item.head * args.q_stride_head;
 
         for (int strip = 0; strip < strips; strip++)
-            load_strip(query, args.q_stride_token, args.q_stride_head, args.scale, strip * STRIP_ROWS, rows,
+            load_strip(query, args.q_stride_token, args.q_stride_head, strip * STRIP_ROWS, rows,
                        (float *)(q_tile + strip * HEAD_DIM_QK * VECTORS));
         for (int i = 0; i < strips * HEAD_DIM_VO * VECTORS; i++)
             o_tile[i] = 0.0f;
@@ -173,8 +176,8 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
 #pragma unroll
                 for (int w = 0; w < VECTORS; w++)
                     correction[w] = row_max[w] = item_max[strip * VECTORS + w];
-                compute_scores(q_tile + strip * HEAD_DIM_QK * VECTORS, k_rows, tile, strip_keys, limit, lowest, p_tile,
-                               row_max);
+                compute_scores(q_tile + strip * HEAD_DIM_QK * VECTORS, k_rows, args.scale, tile, strip_keys, limit,
+                               lowest, p_tile, row_max);
 #pragma unroll
                 for (int w = 0; w < VECTORS; w++) {
                     correction[w] = vector_exp(correction[w] - row_max[w]);
