@@ -34,7 +34,7 @@ static void keep_to_host(struct device_limits *limits)
     if (!__builtin_cpu_supports("avx512f"))
         limits->features &= ~(uint32_t)(FEATURE_F16C | FEATURE_BF16_DOT);
     if (!__builtin_cpu_supports("avx512bf16"))
-        limits->features &= ~(uint32_t)FEATURE_BF16_DOT;
+        limits->features &= ~(uint32_t)(FEATURE_BF16_DOT | FEATURE_BF16_DOT_FAST);
 #endif
     if (limits->half_load == HALF_LOAD_F16C && !(limits->features & FEATURE_F16C))
         limits->half_load = HALF_LOAD_INTEGER;

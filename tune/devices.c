@@ -66,15 +66,16 @@ static void print_reading(const attune_probe_reading *reading)
 
 static void print_probe(const attune_probe_result *probe)
 {
-    static const char *const features[] = {"fp16 arithmetic", "sub-groups", "int8 dot products", "bf16 dot products",
-                                           "vcvtph2ps"};
+    static const char *const features[] = {"fp16 arithmetic",   "sub-groups", "int8 dot products",
+                                           "bf16 dot products", "vcvtph2ps",  "bf16 dot products outrun multiply-adds"};
+    const int num_features = (int)(sizeof features / sizeof features[0]);
     print_device(&probe->device);
     for (int32_t i = 0; i < probe->num_readings; i++)
         print_reading(&probe->readings[i]);
     printf("fp16 is widened by %s; optional instructions that run and are right: %s", probe->half_load,
            probe->features ? "" : "none");
     const char *separator = "";
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < num_features; i++) {
         if (probe->features & 1u << i) {
             printf("%s%s", separator, features[i]);
             separator = ", ";

@@ -151,7 +151,8 @@ typedef enum attune_feature {
     ATTUNE_FEATURE_SUB_GROUPS = 2, /* cl_khr_subgroups with shuffles */
     ATTUNE_FEATURE_DOT8 = 4,       /* cl_khr_integer_dot_product, four products of 8 bits */
     ATTUNE_FEATURE_BF16_DOT = 8,   /* vdpbf16ps, 512 bits wide */
-    ATTUNE_FEATURE_F16C = 16       /* vcvtph2ps, 512 bits wide */
+    ATTUNE_FEATURE_F16C = 16,      /* vcvtph2ps, 512 bits wide */
+    ATTUNE_FEATURE_BF16_DOT_FAST = 32 /* BF16_DOT, and faster than fp32 multiply-adds */
 } attune_feature;
 
 /* One figure. Names: "fma.fp32x1" ... "fma.fp32x16" (by lanes of a vector), "fma.fp16", "dot.bf16" (GFLOP/s), "dot.int8"

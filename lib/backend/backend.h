@@ -62,7 +62,8 @@ void backend_device_info(const struct backend_choice *choice, attune_device_info
 bool backend_config_valid(const struct device_limits *limits, const struct kernel_facts *facts,
                           const struct kernel_config *config, char *why, size_t size);
 
-/* The untuned default: the first of the backend's families whose default values are valid. False if none is. */
+/* The untuned default: the first of the backend's families whose default values are valid and that has the features it wants as
+ * a default. False if none is. */
 bool backend_default_config(const struct backend *backend, const struct device_limits *limits,
                             const struct kernel_facts *facts, struct kernel_config *out);
 

@@ -91,8 +91,10 @@ bool backend_default_config(const struct backend *backend, const struct device_l
         int family = family_find(*name);
         if (family < 0)
             continue;
+        struct kernel_resources needs = {0};
         family_default_config(family, out);
-        if (backend_config_valid(limits, facts, out, why, sizeof why))
+        family_at(family)->resources(facts, out->values, &needs);
+        if (!(needs.default_features & ~limits->features) && backend_config_valid(limits, facts, out, why, sizeof why))
             return true;
     }
     return false;

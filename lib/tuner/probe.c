@@ -200,6 +200,8 @@ attune_status attune_probe(attune_target *target, attune_probe_result *out)
     struct probing probing = {target, out, HALF_LOAD_INTEGER};
     probe_fma(&probing);
     probe_instructions(&probing);
+    if (out->bf16_dot_gflops > out->fma_peak_gflops)
+        out->features |= FEATURE_BF16_DOT_FAST;
     probe_reads(&probing);
     probe_groups(&probing);
     probe_launch(&probing);
