@@ -91,11 +91,11 @@ static void print_json_row(const attune_problem *problem, const attune_device_in
         "backend", json_text(info->backend), "simulated", json_text(info->simulated), "config", json_text(m->config),
         "source", json_text(m->source), "time_ms", json_figure(timed ? m->time_ms : 0), "gflops",
         json_figure(attune_problem_flops(problem) * rate), "gbps", json_figure(attune_problem_bytes(problem) * rate),
-        "roofline_share", json_figure(timed ? m->roofline_ms / m->time_ms : 0), "peak_gflops",
-        json_figure(m->peak_gflops), "peak_reading", json_text(m->peak_reading), "read_gbps", json_figure(m->read_gbps),
-        "vs_untuned", json_figure(row->vs_untuned), "vs_plain", json_figure(row->comparison.ratio[BASELINE_PLAIN]),
-        "vs_fixed_tile", json_figure(row->comparison.ratio[BASELINE_FIXED_TILE]), "max_abs_err",
-        json_number(m->max_abs_err), "rel_err", json_number(m->rel_err), "ok", row->ok));
+        "roofline_share", json_figure(m->roofline_share), "peak_gflops", json_figure(m->peak_gflops), "peak_reading",
+        json_text(m->peak_reading), "read_gbps", json_figure(m->read_gbps), "vs_untuned", json_figure(row->vs_untuned),
+        "vs_plain", json_figure(row->comparison.ratio[BASELINE_PLAIN]), "vs_fixed_tile",
+        json_figure(row->comparison.ratio[BASELINE_FIXED_TILE]), "max_abs_err", json_number(m->max_abs_err), "rel_err",
+        json_number(m->rel_err), "ok", row->ok));
 }
 
 /* A figure in a column of 9, or a dash. */
@@ -125,7 +125,7 @@ static void print_row(const attune_problem *problem, const struct row *row)
     char share[32], untuned[32], plain[32], fixed[32], ms[32];
     double rate = 1e-6 / m->time_ms;
     printf("%-20s %9s %9s %9s %9s %12s %9.4g %9.4g %8s\n", attune_problem_name(problem),
-           cell(100 * m->roofline_ms / m->time_ms, "%.1f%%", share), cell(row->vs_untuned, "%.2fx", untuned),
+           cell(100 * m->roofline_share, "%.1f%%", share), cell(row->vs_untuned, "%.2fx", untuned),
            cell(row->comparison.ratio[BASELINE_PLAIN], "%.3gx", plain),
            cell(row->comparison.ratio[BASELINE_FIXED_TILE], "%.3gx", fixed), format_ms(m->time_ms, ms),
            attune_problem_flops(problem) * rate, attune_problem_bytes(problem) * rate, m->source);

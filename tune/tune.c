@@ -147,10 +147,10 @@ static void print_result(const attune_problem *problem, const attune_tune_result
         return;
     }
     printf("    %-11s %s\n", "config", result->config);
-    if (result->roofline_ms > 0 && result->time_ms > 0)
+    if (result->roofline_share > 0)
         printf("    %-11s %.1f%% of the roofline (%s; %s %.4g GFLOP/s, read %.4g GB/s)\n", "roofline",
-               100 * result->roofline_ms / result->time_ms, format_ms(result->time_ms, ms), result->peak_reading,
-               result->peak_gflops, result->read_gbps);
+               100 * result->roofline_share, format_ms(result->time_ms, ms), result->peak_reading, result->peak_gflops,
+               result->read_gbps);
     if (result->gain > 0)
         printf("    %-11s %.3gx as fast as the untuned default (95%% interval %.3g to %.3g)\n", "untuned", result->gain,
                result->gain_low, result->gain_high);
@@ -168,12 +168,11 @@ static void print_result(const attune_problem *problem, const attune_tune_result
 static void print_json_result(const attune_problem *problem, const attune_tune_result *result,
                               const struct comparison *comparison, const attune_device_info *info)
 {
-    double share = result->time_ms > 0 ? result->roofline_ms / result->time_ms : 0;
     json_t *json =
         json_pack("{ss so so so so sb sb so so so so so so so so}", "event", "result", "workload",
                   json_text(attune_problem_name(problem)), "problem", json_text(attune_problem_text(problem)),
                   "backend", json_text(info->backend), "simulated", json_text(info->simulated), "hit", result->hit,
-                  "promoted", result->promoted, "roofline_share", json_figure(share), "vs_untuned",
+                  "promoted", result->promoted, "roofline_share", json_figure(result->roofline_share), "vs_untuned",
                   json_figure(result->gain), "vs_untuned_low", json_figure(result->gain_low), "vs_untuned_high",
                   json_figure(result->gain_high), "vs_plain", json_figure(comparison->ratio[BASELINE_PLAIN]),
                   "vs_fixed_tile", json_figure(comparison->ratio[BASELINE_FIXED_TILE]), "time_ms",
@@ -196,8 +195,8 @@ struct geomeans {
 
 static void add_to_geomeans(struct geomeans *means, const attune_tune_result *result)
 {
-    if (result->roofline_ms > 0 && result->time_ms > 0) {
-        means->log_share += log(result->roofline_ms / result->time_ms);
+    if (result->roofline_share > 0) {
+        means->log_share += log(result->roofline_share);
         means->shares++;
     }
     if (result->gain > 0) {

@@ -115,10 +115,11 @@ typedef struct attune_measurement {
     double rel_err;         /* ||o - ref|| / ||ref|| */
     double lse_err;
     double fma_gflops;      /* device's fp32 multiply-add peak, measured beside the samples; 0 = not measured */
-    double read_gbps;       /* read bandwidth measured beside the samples; 0 = not measured */
+    double read_gbps;       /* read bandwidth at a footprint of the problem's bytes, measured beside the samples; 0 = not measured */
     double roofline_ms;     /* fastest time that peak_gflops and read_gbps permit; 0 = not known */
+    double roofline_share;  /* of the roofline: median over the samples, each against the peaks before and after it; 0 = not known */
     double peak_gflops;     /* peak of the fastest instruction that the precision contract permits, measured beside the samples:
-                               fp32 multiply-adds; under FAST with bf16 K and V bf16 dot products, where a probe showed them */
+                               fp32 multiply-adds or, under FAST with bf16 K and V and where a probe showed them, bf16 dot products */
     char peak_reading[32];  /* which: "fma.fp32" or "dot.bf16" */
 } attune_measurement;
 
@@ -254,7 +255,7 @@ typedef struct attune_tune_result {
     double default_ms;                    /* of the untuned default, in the same rounds */
     double gain, gain_low, gain_high;     /* default's time / winner's time: median of pairs, 95% bootstrap interval */
     double fma_gflops, read_gbps;         /* measured in the same rounds */
-    double roofline_ms, peak_gflops;      /* as in attune_measurement */
+    double roofline_ms, roofline_share, peak_gflops; /* as in attune_measurement */
     char peak_reading[32];
     double max_abs_err, rel_err;
     char entry_path[512];                 /* file of the entry; "" for a cache without a disk */

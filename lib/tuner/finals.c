@@ -164,9 +164,11 @@ static void fill_result(const struct tuning *tuning, struct tuned_workload *work
     r->gain_high = gain.high;
     r->fma_gflops = finals->rounds.peaks.fma_gflops;
     r->read_gbps = finals->rounds.peaks.read_gbps;
-    r->peak_gflops = finals->rounds.peaks.contract_gflops;
-    copy_string(r->peak_reading, sizeof r->peak_reading, peak_reading(tuning->target, workload->problem));
-    r->roofline_ms = roofline_ms(workload->problem, r->peak_gflops, r->read_gbps);
+    const char *reading;
+    r->peak_gflops = peaks_contract_gflops(&finals->rounds.peaks, &reading);
+    copy_string(r->peak_reading, sizeof r->peak_reading, reading);
+    r->roofline_ms = roofline_ms(workload->problem, &finals->rounds.peaks);
+    r->roofline_share = rounds_share(&finals->rounds, workload->problem, winner);
     r->max_abs_err = c->error.max_abs;
     r->rel_err = c->error.relative;
 }

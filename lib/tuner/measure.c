@@ -98,9 +98,11 @@ static void report(struct job *job, const struct rounds *rounds, int32_t i, attu
     out->lse_err = c->error.lse;
     out->fma_gflops = rounds->peaks.fma_gflops;
     out->read_gbps = rounds->peaks.read_gbps;
-    out->peak_gflops = rounds->peaks.contract_gflops;
-    copy_string(out->peak_reading, sizeof out->peak_reading, peak_reading(job->target, problem));
-    out->roofline_ms = roofline_ms(problem, out->peak_gflops, out->read_gbps);
+    const char *reading;
+    out->peak_gflops = peaks_contract_gflops(&rounds->peaks, &reading);
+    copy_string(out->peak_reading, sizeof out->peak_reading, reading);
+    out->roofline_ms = roofline_ms(problem, &rounds->peaks);
+    out->roofline_share = rounds_share(rounds, problem, i);
 }
 
 static attune_status measure(struct job *job, const attune_measure_options *options, attune_measurement *out,

@@ -17,14 +17,17 @@ static bool uses_dot(const struct attune_target *target, const attune_problem *p
            target->choice.limits.features & FEATURE_BF16_DOT;
 }
 
-const char *peak_reading(const struct attune_target *target, const attune_problem *problem)
-{
-    return uses_dot(target, problem) ? "dot.bf16" : "fma.fp32";
-}
-
 static double larger(double a, double b)
 {
     return a > b ? a : b;
+}
+
+double peaks_contract_gflops(const struct peaks *peaks, const char **reading)
+{
+    bool dot = peaks->dot_gflops > peaks->fma_gflops;
+    if (reading)
+        *reading = dot ? "dot.bf16" : "fma.fp32";
+    return dot ? peaks->dot_gflops : peaks->fma_gflops;
 }
 
 /* Lanes with the highest rate, from the probe or found now. */
@@ -45,28 +48,6 @@ static int32_t best_width(struct attune_target *target)
     return target->fma_vec;
 }
 
-bool peaks_measure(struct attune_target *target, const attune_problem *problem, struct peaks *out)
-{
-    out->fma_gflops = fma_rate(target, best_width(target), REPEATS);
-    out->contract_gflops =
-        uses_dot(target, problem) ? instruction_rate(target, "dot.bf16", REPEATS) * 1e-9 : out->fma_gflops;
-    out->read_gbps = read_rate(target, LARGEST_FOOTPRINT, REPEATS);
-    target->best.fma_gflops = larger(target->best.fma_gflops, out->fma_gflops);
-    target->best.read_gbps = larger(target->best.read_gbps, out->read_gbps);
-    if (uses_dot(target, problem))
-        target->best.dot_gflops = larger(target->best.dot_gflops, out->contract_gflops);
-    return out->fma_gflops > 0 && out->contract_gflops > 0 && out->read_gbps > 0;
-}
-
-double roofline_ms(const attune_problem *problem, double gflops, double read_gbps)
-{
-    if (gflops <= 0 || read_gbps <= 0)
-        return 0;
-    double compute = attune_problem_flops(problem) / gflops * 1e-6;
-    double memory = attune_problem_bytes(problem) / read_gbps * 1e-6;
-    return larger(compute, memory);
-}
-
 /* The largest footprint of a reading that a problem of so many bytes fills. */
 static int64_t footprint_of(double bytes)
 {
@@ -74,6 +55,39 @@ static int64_t footprint_of(double bytes)
     while (footprint < LARGEST_FOOTPRINT && 2 * (double)footprint <= bytes)
         footprint *= 2;
     return footprint;
+}
+
+/* A probe's reading may be of a busy moment. */
+static void raise_reading(struct attune_target *target, int64_t footprint, double rate)
+{
+    char name[32];
+    footprint_name(footprint, name, sizeof name);
+    for (int32_t i = 0; i < target->probe.num_readings; i++)
+        if (!strcmp(target->probe.readings[i].name, name))
+            target->probe.readings[i].value = larger(target->probe.readings[i].value, rate);
+}
+
+bool peaks_measure(struct attune_target *target, const attune_problem *problem, struct peaks *out)
+{
+    out->fma_gflops = fma_rate(target, best_width(target), REPEATS);
+    bool dot = uses_dot(target, problem);
+    int64_t footprint = footprint_of(attune_problem_bytes(problem));
+    out->dot_gflops = dot ? instruction_rate(target, "dot.bf16", REPEATS) * 1e-9 : 0;
+    out->read_gbps = read_rate(target, footprint, REPEATS);
+    target->best.fma_gflops = larger(target->best.fma_gflops, out->fma_gflops);
+    raise_reading(target, footprint, out->read_gbps);
+    target->best.dot_gflops = larger(target->best.dot_gflops, out->dot_gflops);
+    return out->fma_gflops > 0 && (!dot || out->dot_gflops > 0) && out->read_gbps > 0;
+}
+
+double roofline_ms(const attune_problem *problem, const struct peaks *peaks)
+{
+    double gflops = peaks_contract_gflops(peaks, NULL);
+    if (gflops <= 0 || peaks->read_gbps <= 0)
+        return 0;
+    double compute = attune_problem_flops(problem) / gflops * 1e-6;
+    double memory = attune_problem_bytes(problem) / peaks->read_gbps * 1e-6;
+    return larger(compute, memory);
 }
 
 /* Runs in a row find in the caches what fits there. Without a probe's readings by footprint, reads take no time. */
@@ -85,7 +99,7 @@ static double read_ms(const struct attune_target *target, const attune_problem *
         footprint_name(footprint, name, sizeof name);
         rate = larger(rate, probe_reading(&target->probe, name));
     }
-    return rate > 0 ? bytes / larger(rate, target->best.read_gbps) * 1e-6 : 0;
+    return rate > 0 ? bytes / rate * 1e-6 : 0;
 }
 
 static double floor_ms(const struct attune_target *target, const attune_problem *problem)
@@ -97,26 +111,13 @@ static double floor_ms(const struct attune_target *target, const attune_problem 
     return larger(compute, read_ms(target, problem));
 }
 
-/* Measures the rates that the floor rests on again: those that are known may be of a busy moment. */
-static void look_again(struct attune_target *target, const attune_problem *problem)
-{
-    struct peaks now;
-    char name[32];
-    int64_t footprint = footprint_of(attune_problem_bytes(problem));
-    peaks_measure(target, problem, &now);
-    footprint_name(footprint, name, sizeof name);
-    double rate = read_rate(target, footprint, REPEATS);
-    for (int32_t i = 0; i < target->probe.num_readings; i++)
-        if (!strcmp(target->probe.readings[i].name, name))
-            target->probe.readings[i].value = larger(target->probe.readings[i].value, rate);
-}
-
 bool roofline_impossible(struct attune_target *target, const attune_problem *problem, double time_ms, char *text,
                          size_t size)
 {
     double floor = floor_ms(target, problem);
     for (int i = 0; i < MAX_LOOKS && time_ms < MARGIN * floor; i++) {
-        look_again(target, problem);
+        struct peaks now; /* raises what the floor rests on */
+        peaks_measure(target, problem, &now);
         floor = floor_ms(target, problem);
     }
     if (time_ms >= MARGIN * floor)

@@ -5,8 +5,6 @@
 #include <string.h>
 
 #define RESAMPLES 2000
-/* Peaks are measured in every so many rounds. */
-#define PEAK_EVERY 3
 
 /* The worker that holds the candidates' plans may have been replaced since they were built. */
 static attune_outcome make_ready(struct attune_target *target, struct reference *reference, struct candidate *candidate)
@@ -82,19 +80,22 @@ static attune_status run_round(struct attune_target *target, struct reference *r
     return ATTUNE_OK;
 }
 
-struct peak_samples {
-    double fma[64], contract[64], read[64];
-    size_t count;
-};
-
-static void sample_peaks(struct attune_target *target, const attune_problem *problem, struct peak_samples *samples)
+static struct peaks median_peaks(const struct peaks *around, int32_t count)
 {
-    struct peaks now;
-    if (samples->count == sizeof samples->fma / sizeof samples->fma[0] || !peaks_measure(target, problem, &now))
-        return;
-    samples->fma[samples->count] = now.fma_gflops;
-    samples->contract[samples->count] = now.contract_gflops;
-    samples->read[samples->count++] = now.read_gbps;
+    struct peaks out = {0};
+    double *samples = calloc(3 * (size_t)count + 1, sizeof *samples), *fma = samples, *dot = fma + count,
+           *read = dot + count;
+    int32_t n = 0;
+    for (int32_t r = 0; samples && r < count; r++)
+        if (around[r].read_gbps > 0) {
+            fma[n] = around[r].fma_gflops;
+            dot[n] = around[r].dot_gflops;
+            read[n++] = around[r].read_gbps;
+        }
+    if (n)
+        out = (struct peaks){stats_median(fma, (size_t)n), stats_median(dot, (size_t)n), stats_median(read, (size_t)n)};
+    free(samples);
+    return out;
 }
 
 attune_status rounds_run(struct attune_target *target, struct reference *reference, struct candidate *candidates,
@@ -104,34 +105,33 @@ attune_status rounds_run(struct attune_target *target, struct reference *referen
     out->num_candidates = count;
     out->capacity = options->rounds;
     out->times = calloc((size_t)options->rounds * (size_t)count + 1, sizeof *out->times);
-    if (!out->times)
+    out->around = calloc((size_t)options->rounds + 1, sizeof *out->around);
+    if (!out->times || !out->around)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %d rounds", options->rounds);
     uint64_t start = clock_now_ns();
-    struct peak_samples peaks = {.count = 0};
+    const attune_problem *problem = reference->problem;
     int32_t checked = (int32_t)rng_below(rng, (uint64_t)options->rounds);
     for (int32_t r = 0; r < options->rounds && out->status == ATTUNE_OK; r++) {
         double seconds = (double)(clock_now_ns() - start) * 1e-9;
         if (r && options->max_seconds > 0 && seconds >= options->max_seconds)
             break;
-        if (r % PEAK_EVERY == 0)
-            sample_peaks(target, reference->problem, &peaks);
+        if (!peaks_measure(target, problem, &out->around[r]))
+            out->around[r] = (struct peaks){0};
         bool check = r == 0 || r == checked || r == options->rounds - 1;
         out->status = run_round(target, reference, candidates, options, check, rng, out);
     }
-    if (out->status == ATTUNE_OK)
-        sample_peaks(target, reference->problem, &peaks);
-    if (peaks.count) {
-        out->peaks.fma_gflops = stats_median(peaks.fma, peaks.count);
-        out->peaks.contract_gflops = stats_median(peaks.contract, peaks.count);
-        out->peaks.read_gbps = stats_median(peaks.read, peaks.count);
-    }
+    if (out->status == ATTUNE_OK && !peaks_measure(target, problem, &out->around[out->count]))
+        out->around[out->count] = (struct peaks){0};
+    out->peaks = median_peaks(out->around, out->count + 1);
     return ATTUNE_OK;
 }
 
 void rounds_free(struct rounds *rounds)
 {
     free(rounds->times);
+    free(rounds->around);
     rounds->times = NULL;
+    rounds->around = NULL;
 }
 
 int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, double *mad)
@@ -150,6 +150,22 @@ int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, do
     }
     free(x);
     return n;
+}
+
+double rounds_share(const struct rounds *rounds, const attune_problem *problem, int32_t i)
+{
+    int32_t n = 0;
+    double *share = calloc((size_t)rounds->count + 1, sizeof *share), median = 0;
+    for (int32_t r = 0; share && r < rounds->count; r++) {
+        double time = rounds->times[(size_t)r * (size_t)rounds->num_candidates + (size_t)i];
+        double before = roofline_ms(problem, &rounds->around[r]), after = roofline_ms(problem, &rounds->around[r + 1]);
+        if (time > 0 && before > 0 && after > 0)
+            share[n++] = (before + after) / 2 / time;
+    }
+    if (n)
+        median = stats_median(share, (size_t)n);
+    free(share);
+    return median;
 }
 
 struct stats_interval rounds_ratio(const struct rounds *rounds, int32_t a, int32_t b, uint64_t seed)

@@ -21,7 +21,8 @@ struct rounds {
     int32_t count; /* of rounds that ran */
     int32_t capacity, num_candidates;
     double *times;        /* [capacity][num_candidates] ms; 0 = no sample */
-    struct peaks peaks;   /* medians over the rounds; 0 = not measured */
+    struct peaks *around; /* [capacity + 1]: before each round and after the last; 0 = not measured */
+    struct peaks peaks;   /* their medians */
     attune_status status; /* not OK: the device was lost on the way */
 };
 
@@ -38,6 +39,9 @@ void rounds_shuffle(int32_t *order, int32_t count, struct rng *rng);
 
 /* Median and MAD of candidate i; returns the number of samples. */
 int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, double *mad);
+/* Share of the roofline that candidate i reaches: the median over its samples, each against the peaks before and after its
+ * round. 0 = not known. */
+double rounds_share(const struct rounds *rounds, const attune_problem *problem, int32_t i);
 /* Paired ratios time[a] / time[b]: all 0 where there is no pair. */
 struct stats_interval rounds_ratio(const struct rounds *rounds, int32_t a, int32_t b, uint64_t seed);
 

@@ -14,8 +14,8 @@ struct attune_target {
     bool probed;                   /* a probe's facts are in choice.limits */
     struct probe_record probe;     /* its readings; none without */
     struct {
-        double fma_gflops, dot_gflops, read_gbps;
-    } best; /* the highest rates ever measured here; 0 = none */
+        double fma_gflops, dot_gflops;
+    } best; /* the highest rates ever measured here; 0 = none. Of reads: in probe.readings */
     attune_device_info info;
     struct cache *cache;
     char cache_dir[1024]; /* user's; "" = none */

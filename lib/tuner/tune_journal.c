@@ -138,5 +138,5 @@ void record_rounds(struct tuning *tuning, const char *type, const struct tuned_w
     record(tuning, type,
            json_pack("{s:s,s:o,s:o,s:o,s:f,s:f,s:f}", "problem", attune_problem_text(workload->problem), "configs",
                      configs, "outcomes", outcomes, "rounds_ms", times, "fma_gflops", rounds->peaks.fma_gflops,
-                     "peak_gflops", rounds->peaks.contract_gflops, "read_gbps", rounds->peaks.read_gbps));
+                     "peak_gflops", peaks_contract_gflops(&rounds->peaks, NULL), "read_gbps", rounds->peaks.read_gbps));
 }

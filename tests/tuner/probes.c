@@ -13,7 +13,8 @@
 #define GIGA "000000000"
 
 /* A device without a fault, but for those given. */
-#define SCRIPT(faults)                                                                                                 \
+#define SCRIPT(faults) SCRIPT_WITH_DOTS("700", faults)
+#define SCRIPT_WITH_DOTS(dots, faults)                                                                                 \
     "{\"devices\": [{\"name\": \"Fake GPU\", \"compute_units\": 4, \"max_alloc\": 33554432, \"instructions\": [1, 2, " \
     "3, 4, 5, 6, 7],"                                                                                                  \
     " \"time\": {\"default_ns\": 20000, \"rates\": ["                                                                  \
@@ -34,7 +35,7 @@
     " {\"match\": \"probe_instruction_rate INSTRUCTION=1\", \"per_second\": 10" GIGA "},"                              \
     " {\"match\": \"probe_instruction_rate INSTRUCTION=2\", \"per_second\": 30" GIGA "},"                              \
     " {\"match\": \"probe_instruction_rate INSTRUCTION=3\", \"per_second\": 40" GIGA "},"                              \
-    " {\"match\": \"probe_instruction_rate INSTRUCTION=4\", \"per_second\": 700" GIGA "},"                             \
+    " {\"match\": \"probe_instruction_rate INSTRUCTION=4\", \"per_second\": " dots GIGA "},"                           \
     " {\"match\": \"probe_instruction_rate INSTRUCTION=5\", \"per_second\": 600" GIGA "},"                             \
     " {\"match\": \"probe_instruction_rate INSTRUCTION=6\", \"per_second\": 5" GIGA "},"                               \
     " {\"match\": \"probe_instruction_rate INSTRUCTION=7\", \"per_second\": 1400" GIGA "}]}}],"                        \
@@ -92,7 +93,7 @@ static void figures_are_the_truth(void **state)
     check_figure(probe.fp16_gflops, 600);
     check_figure(probe.int8_dot_gops, 1400);
     check_reading(&probe, "sub_group.reduce", 5, "G/s");
-    assert_int_equal(probe.features, 31);
+    assert_int_equal(probe.features, 63);
     for (int64_t kib = 32; kib <= 16 << 10; kib *= 2) {
         char name[32];
         snprintf(name, sizeof name, kib < 1024 ? "read.%dKiB" : "read.%dMiB", (int)(kib < 1024 ? kib : kib >> 10));
@@ -164,17 +165,17 @@ static void facts_are_kept_for_the_device(void **state)
     open_target(&f, "gpu");
     assert_int_equal(f.target->choice.limits.features, 0);
     check_ok(attune_probe(f.target, &probe));
-    assert_int_equal(f.target->choice.limits.features, 31);
+    assert_int_equal(f.target->choice.limits.features, 63);
     close_target(&f);
     open_target(&f, "gpu");
     const struct device_limits *limits = &f.target->choice.limits;
     assert_true(f.target->probed);
-    assert_int_equal(limits->features, 31);
+    assert_int_equal(limits->features, 63);
     assert_int_equal(limits->half_load, HALF_LOAD_F16C);
     assert_int_equal(limits->max_work_group_size, 512);
     assert_true(f.target->best.dot_gflops > 699);
     attune_context *context = open_context(f.cache);
-    assert_int_equal(context->choice.limits.features, 31);
+    assert_int_equal(context->choice.limits.features, 63);
     assert_int_equal(context->choice.limits.half_load, HALF_LOAD_F16C);
     assert_int_equal(context->choice.limits.max_work_group_size, 512);
     attune_context_destroy(&context);
@@ -190,36 +191,49 @@ static void facts_are_kept_for_the_device(void **state)
     fixture_end(&f);
 }
 
-/* fp32 multiply-adds unless the contract rounds to bf16 and the instruction was shown. */
+/* The probe's and the roofline's view of a problem at a footprint whose reads take 900 GB/s. */
+static void check_roofline(struct fixture *f, const char *text, bool dot)
+{
+    static const char *const name = "plain_row";
+    attune_problem *problem;
+    attune_measurement out;
+    check_ok(attune_problem_parse(text, &problem));
+    check_ok(attune_measure(f->target, problem, &name, 1, NULL, &out, NULL, NULL, NULL));
+    assert_string_equal(out.peak_reading, dot ? "dot.bf16" : "fma.fp32");
+    check_figure(out.peak_gflops, dot ? 700 : 350);
+    check_figure(out.fma_gflops, 350);
+    check_figure(out.read_gbps, 900);
+    double compute = attune_problem_flops(problem) / out.peak_gflops, memory = attune_problem_bytes(problem) / 900;
+    check_figure(out.roofline_ms, (compute > memory ? compute : memory) * 1e-6);
+    check_figure(out.roofline_share, out.roofline_ms / out.time_ms);
+    attune_problem_destroy(&problem);
+}
+
+/* fp32 multiply-adds unless the contract rounds to bf16, the instruction was shown, and it is faster. */
 static void roofline_follows_the_contract(void **state)
 {
     (void)state;
     static const char *const problems[] = {"extend:hq=2,hkv=1,d=64,q=bf16,kv=bf16,prec=strict,prefix=8,new=4",
                                            "extend:hq=2,hkv=1,d=64,q=bf16,kv=bf16,prec=fast,prefix=8,new=4",
                                            "extend:hq=2,hkv=1,d=64,q=fp16,kv=fp16,prec=fast,prefix=8,new=4"};
-    static const char *const name = "plain_row";
     struct fixture f;
     attune_probe_result probe;
-    attune_measurement out;
     fixture_init(&f);
     set_script(SCRIPT(""));
     open_target(&f, "gpu");
     for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < 3; i++) {
-            bool dot = pass == 1 && i == 1;
-            attune_problem *problem;
-            check_ok(attune_problem_parse(problems[i], &problem));
-            check_ok(attune_measure(f.target, problem, &name, 1, NULL, &out, NULL, NULL, NULL));
-            assert_string_equal(out.peak_reading, dot ? "dot.bf16" : "fma.fp32");
-            check_figure(out.peak_gflops, dot ? 700 : pass ? 350 : 350);
-            check_figure(out.fma_gflops, 350);
-            double compute = attune_problem_flops(problem) / out.peak_gflops,
-                   memory = attune_problem_bytes(problem) / 120;
-            check_figure(out.roofline_ms, (compute > memory ? compute : memory) * 1e-6);
-            attune_problem_destroy(&problem);
-        }
+        for (int i = 0; i < 3; i++)
+            check_roofline(&f, problems[i], pass == 1 && i == 1);
         check_ok(attune_probe(f.target, &probe));
+        assert_true(probe.features & ATTUNE_FEATURE_BF16_DOT_FAST);
     }
+    close_target(&f);
+    set_script(SCRIPT_WITH_DOTS("100", ""));
+    open_target(&f, "gpu");
+    check_ok(attune_probe(f.target, &probe));
+    assert_int_equal(probe.features & (ATTUNE_FEATURE_BF16_DOT | ATTUNE_FEATURE_BF16_DOT_FAST),
+                     ATTUNE_FEATURE_BF16_DOT);
+    check_roofline(&f, problems[1], false);
     fixture_end(&f);
 }
 
