@@ -363,5 +363,18 @@ static void propose_forest(struct search *search, struct pick *pick)
     propose(search, pick, false);
 }
 
-const struct strategy strategy_default = {"default", create, destroy, propose_default};
-const struct strategy strategy_forest = {"forest", create, destroy, propose_forest};
+const struct strategy strategy_default = {
+    .name = "default",
+    .doc = "seeds, space-filling samples, then a forest's lower confidence bound; last, around the best",
+    .create = create,
+    .destroy = destroy,
+    .propose = propose_default,
+};
+
+const struct strategy strategy_forest = {
+    .name = "forest",
+    .doc = "extremely randomised trees and a lower confidence bound",
+    .create = create,
+    .destroy = destroy,
+    .propose = propose_forest,
+};

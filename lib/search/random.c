@@ -24,4 +24,8 @@ static void propose(struct search *search, struct pick *pick)
     propose_random(search, -1, pick);
 }
 
-const struct strategy strategy_random = {"random", NULL, NULL, propose};
+const struct strategy strategy_random = {
+    .name = "random",
+    .doc = "uniform, without replacement",
+    .propose = propose,
+};

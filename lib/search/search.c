@@ -18,6 +18,11 @@ const char *search_strategy_name(int i)
     return i >= 0 && i < NUM_STRATEGIES ? strategies[i]->name : NULL;
 }
 
+const char *search_strategy_doc(int i)
+{
+    return i >= 0 && i < NUM_STRATEGIES ? strategies[i]->doc : NULL;
+}
+
 static const struct strategy *find_strategy(const char *name)
 {
     if (!name)
@@ -31,6 +36,34 @@ static const struct strategy *find_strategy(const char *name)
 bool search_strategy_find(const char *name)
 {
     return name && find_strategy(name);
+}
+
+const struct search_setting *search_strategy_setting(const char *strategy, int k)
+{
+    const struct strategy *found = find_strategy(strategy);
+    return found && k >= 0 && k < found->num_settings ? &found->settings[k] : NULL;
+}
+
+bool search_setting_valid(const struct search_setting *setting, double value)
+{
+    /* False for NaN; the range holds the conversion. */
+    return value >= setting->low && value <= setting->high && (!setting->whole || value == (double)(int64_t)value);
+}
+
+static bool apply_settings(struct search *search, const struct search_options *options)
+{
+    const struct strategy *strategy = search->strategy;
+    for (int32_t k = 0; k < strategy->num_settings; k++)
+        search->settings[k] = strategy->settings[k].initial;
+    for (int32_t i = 0; i < options->num_settings; i++) {
+        int32_t k = 0;
+        while (k < strategy->num_settings && strcmp(strategy->settings[k].name, options->settings[i].name) != 0)
+            k++;
+        if (k == strategy->num_settings || !search_setting_valid(&strategy->settings[k], options->settings[i].value))
+            return false;
+        search->settings[k] = options->settings[i].value;
+    }
+    return true;
 }
 
 /* Rank of each workload's feature among the workloads'. Without features, workloads differ by their number. */
@@ -75,8 +108,8 @@ struct search *search_create(const struct search_space *space, const struct sear
     rank_features(search, options);
     for (int32_t w = 0; w < SEARCH_MAX_WORKLOADS; w++)
         search->best[w] = -1;
-    bool ok = search->strategy && pool_create(&search->pool, space, options->num_workloads, &search->rng) &&
-              find_seeds(search, options);
+    bool ok = search->strategy && apply_settings(search, options) &&
+              pool_create(&search->pool, space, options->num_workloads, &search->rng) && find_seeds(search, options);
     if (ok && search->strategy->create) {
         search->state = search->strategy->create(search);
         ok = search->state != NULL;
@@ -168,6 +201,8 @@ void search_tell(struct search *search, enum search_outcome outcome, double time
     search->num_samples++;
     search->num_tests[w]++;
     pool_mark_told(&search->pool, search->pick.config, w);
+    if (search->strategy->told)
+        search->strategy->told(search);
 }
 
 int32_t ranked_sample(const struct search *search, int32_t workload, int32_t k)

@@ -18,8 +18,22 @@ enum search_outcome {
     SEARCH_FAILED /* did not build, was wrong, crashed, ...: not feasible for this workload */
 };
 
+/* A number that a strategy lets its caller choose. */
+struct search_setting {
+    const char *name, *doc;
+    double initial, low, high; /* default and bounds, inclusive */
+    bool whole;                /* takes whole numbers only */
+};
+
+struct search_setting_value {
+    const char *name;
+    double value;
+};
+
 struct search_options {
     const char *strategy;  /* NULL = "default" */
+    int32_t num_settings;  /* of the strategy that are not at their default; each must pass search_setting_valid */
+    const struct search_setting_value *settings;
     int32_t budget_tests;  /* what the strategy plans for, over all workloads */
     uint64_t seed;
     int32_t num_workloads; /* at least 1 */
@@ -41,7 +55,7 @@ struct search_proposal {
 struct search;
 
 /* Copies what it needs of the options and of the space's arrays; space->feasible and priv must stay callable.
- * NULL when out of memory, or when the strategy is not known (search_strategy_find tells). */
+ * NULL when out of memory, or when the strategy or a setting is not known or not valid. */
 struct search *search_create(const struct search_space *space, const struct search_options *options);
 void search_destroy(struct search *search);
 
@@ -56,6 +70,12 @@ bool search_best(const struct search *search, int32_t workload, int32_t k, int32
 
 /* Names of strategies, i = 0, 1, ...; NULL past the end. "default" is first. */
 const char *search_strategy_name(int i);
+/* What strategy i is; NULL past the end. */
+const char *search_strategy_doc(int i);
+/* Settings of a strategy (NULL = "default"), k = 0, 1, ...; NULL past the end and for an unknown strategy. */
+const struct search_setting *search_strategy_setting(const char *strategy, int k);
+/* True where the setting takes the value. */
+bool search_setting_valid(const struct search_setting *setting, double value);
 /* True if name is a strategy. */
 bool search_strategy_find(const char *name);
 

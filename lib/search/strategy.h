@@ -12,6 +12,9 @@
 /* log2 of times as integers: 16 bits after the point. */
 #define LOG_ONE 65536
 
+/* Most settings of one strategy. */
+#define STRATEGY_MAX_SETTINGS 16
+
 struct sample {
     int32_t config, workload;
     bool failed;
@@ -45,16 +48,23 @@ struct search {
     struct pick pick;
 
     const struct strategy *strategy;
+    double settings[STRATEGY_MAX_SETTINGS]; /* of strategy->settings */
     void *state;
 };
 
 struct strategy {
     const char *name;
+    const char *doc; /* one line: what it does and after whom */
+    /* What a caller may set, each with its default and bounds. */
+    const struct search_setting *settings;
+    int32_t num_settings;
     /* State of its own for a new search; NULL = out of memory. Both functions are NULL for a strategy without state. */
     void *(*create)(const struct search *search);
     void (*destroy)(void *state);
     /* Picks an open pair; there is one. It may draw from search->rng and let the pool grow. */
     void (*propose)(struct search *search, struct pick *pick);
+    /* Called after each outcome was recorded as the last of search->samples; may be NULL. */
+    void (*told)(struct search *search);
 };
 
 extern const struct strategy strategy_default, strategy_forest, strategy_random;
