@@ -149,7 +149,7 @@ static bool next_seed(struct search *search)
         int32_t config = search->seeds[search->next_seed / search->num_workloads];
         int32_t workload = (int32_t)(search->next_seed % search->num_workloads);
         if (pool_open(&search->pool, config, workload)) {
-            search->pick = (struct pick){config, workload, "seed", 0};
+            search->pick = (struct pick){config, workload, "seed", 0, 0};
             search->num_seed_tests[workload]++;
             return true;
         }
@@ -183,6 +183,7 @@ bool search_ask(struct search *search, struct search_proposal *out)
     pool_values(&search->pool, search->pick.config, out->values);
     out->why = search->pick.why;
     out->predicted = search->pick.predicted;
+    out->deviation = search->pick.deviation;
     return true;
 }
 

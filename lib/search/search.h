@@ -50,6 +50,7 @@ struct search_proposal {
     int32_t values[SEARCH_MAX_PARAMS]; /* values, not indices; inactive parameters have their first value */
     const char *why;      /* "seed", "space-filling", "model", "random", "neighbour", ...; static */
     double predicted;     /* time the strategy expects; 0 = none */
+    double deviation;     /* of log2 of the predicted time, one standard deviation; 0 = none */
 };
 
 struct search;

@@ -25,7 +25,8 @@ struct sample {
 struct pick {
     int32_t config, workload;
     const char *why;
-    double predicted; /* 0 = none */
+    double predicted; /* time; 0 = none */
+    double deviation; /* of the prediction: log2 units, one standard deviation; 0 = none */
 };
 
 struct search {
