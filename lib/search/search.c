@@ -157,6 +157,16 @@ static bool next_seed(struct search *search)
     return false;
 }
 
+/* No pair is measured twice, whatever a strategy says. */
+static void propose(struct search *search)
+{
+    search->strategy->propose(search, &search->pick);
+    if (search->pick.config < 0 || !pool_open(&search->pool, search->pick.config, search->pick.workload)) {
+        search->num_refused++;
+        propose_random(search, -1, &search->pick);
+    }
+}
+
 static bool reserve_sample(struct search *search)
 {
     if (search->num_samples < search->capacity)
@@ -170,20 +180,25 @@ static bool reserve_sample(struct search *search)
     return true;
 }
 
+void fill_proposal(const struct search *search, struct search_proposal *out)
+{
+    *out = (struct search_proposal){.workload = search->pick.workload,
+                                    .why = search->pick.why,
+                                    .predicted = search->pick.predicted,
+                                    .deviation = search->pick.deviation};
+    pool_values(&search->pool, search->pick.config, out->values);
+}
+
 bool search_ask(struct search *search, struct search_proposal *out)
 {
     if (!search->pending) {
         if (!anything_open(search) || !reserve_sample(search))
             return false;
         if (!next_seed(search))
-            search->strategy->propose(search, &search->pick);
+            propose(search);
         search->pending = true;
     }
-    *out = (struct search_proposal){.workload = search->pick.workload};
-    pool_values(&search->pool, search->pick.config, out->values);
-    out->why = search->pick.why;
-    out->predicted = search->pick.predicted;
-    out->deviation = search->pick.deviation;
+    fill_proposal(search, out);
     return true;
 }
 
@@ -204,35 +219,4 @@ void search_tell(struct search *search, enum search_outcome outcome, double time
     pool_mark_told(&search->pool, search->pick.config, w);
     if (search->strategy->told)
         search->strategy->told(search);
-}
-
-int32_t ranked_sample(const struct search *search, int32_t workload, int32_t k)
-{
-    int32_t at = -1;
-    for (; k >= 0; k--) { /* the next in order of (time, number) */
-        int32_t next = -1;
-        for (int32_t i = 0; i < search->num_samples; i++) {
-            const struct sample *s = &search->samples[i];
-            if (s->failed || s->workload != workload)
-                continue;
-            bool after =
-                at < 0 || s->time > search->samples[at].time || (s->time == search->samples[at].time && i > at);
-            if (after && (next < 0 || s->time < search->samples[next].time))
-                next = i;
-        }
-        if (next < 0)
-            return -1;
-        at = next;
-    }
-    return at;
-}
-
-bool search_best(const struct search *search, int32_t workload, int32_t k, int32_t *values, double *time)
-{
-    int32_t sample = k >= 0 ? ranked_sample(search, workload, k) : -1;
-    if (sample < 0)
-        return false;
-    pool_values(&search->pool, search->samples[sample].config, values);
-    *time = search->samples[sample].time;
-    return true;
 }

@@ -12,6 +12,7 @@
 
 #define SEARCH_MAX_WORKLOADS 64
 #define SEARCH_MAX_FEATURES 16
+#define SEARCH_MAX_PORTFOLIO 16
 
 enum search_outcome {
     SEARCH_OK,
@@ -68,6 +69,35 @@ void search_tell(struct search *search, enum search_outcome outcome, double time
 
 /* The k-th best configuration told for a workload (k = 0: the best), with its time; false if there are fewer. */
 bool search_best(const struct search *search, int32_t workload, int32_t k, int32_t *values, double *time);
+
+/* A pair that was told. */
+struct search_test {
+    int32_t workload;
+    int32_t values[SEARCH_MAX_PARAMS];
+    double time; /* 0 = failed */
+};
+
+/* Test i = 0, 1, ... in the order told; false past the end. */
+bool search_told(const struct search *search, int32_t i, struct search_test *out);
+
+/* Why the pending proposal was made. */
+struct search_explanation {
+    const char *strategy;
+    struct search_proposal proposal;
+    double factor;               /* 2^deviation; 0 = none */
+    int32_t changed_params;      /* between the proposal and its neighbour; -1 = no neighbour */
+    struct search_test neighbour; /* the nearest configuration told for the workload: fewest changed, then fastest */
+};
+
+/* False when no proposal is pending. */
+bool search_explain(const struct search *search, struct search_explanation *out);
+
+/* At most max_configs (1 to SEARCH_MAX_PORTFOLIO) of the configurations told that serve most workloads, with the smallest
+ * largest regret (time / best time - 1), then the smallest sum. A pair that was not told OK serves nobody.
+ * values[max_configs][num_params]; assigned[num_workloads], a number of a configuration, and regret[num_workloads]: -1 where
+ * none serves. Returns how many were chosen; 0 when nothing was OK, -1 when out of memory. */
+int32_t search_portfolio(const struct search *search, int32_t max_configs, int32_t *values, int32_t *assigned,
+                         double *regret);
 
 /* Names of strategies, i = 0, 1, ...; NULL past the end. "default" is first. */
 const char *search_strategy_name(int i);

@@ -11,6 +11,7 @@
 
 /* log2 of times as integers: 16 bits after the point. */
 #define LOG_ONE 65536
+#define MAX_DEVIATION 1024 /* log2 of the largest factor between two times */
 
 /* Most settings of one strategy. */
 #define STRATEGY_MAX_SETTINGS 16
@@ -47,6 +48,7 @@ struct search {
 
     bool pending;
     struct pick pick;
+    int32_t num_refused; /* picks of pairs that were not open: an error of the strategy */
 
     const struct strategy *strategy;
     double settings[STRATEGY_MAX_SETTINGS]; /* of strategy->settings */
@@ -75,6 +77,9 @@ void propose_random(struct search *search, int32_t workload, struct pick *pick);
 
 /* Sample of the k-th best configuration of workload; -1 if there are fewer. */
 int32_t ranked_sample(const struct search *search, int32_t workload, int32_t k);
+
+/* The pending pick as a proposal. */
+void fill_proposal(const struct search *search, struct search_proposal *out);
 
 /* Fixed-point logarithm of a positive finite number, and about its inverse, without libm. */
 int32_t log2_fixed(double x);
