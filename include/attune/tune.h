@@ -500,6 +500,61 @@ ATTUNE_API attune_status attune_search_save(const attune_search *search, char **
 ATTUNE_API attune_status attune_search_restore(attune_search **out, const attune_search_param *params, size_t num_params,
                                                const attune_search_options *options, const char *text, size_t text_size);
 
+/* ------------------------------------------------------------------------------------------ recorded spaces */
+
+/* A space that was measured whole, in Kernel Tuner's cache format: JSON, plain or gzip. A search can be run over it without a device:
+ * give its params and attune_space_contains to attune_search_create, and tell what attune_space_find says. Constraints are not in
+ * such a file: a configuration that it lacks is not valid. Immutable; may be used from several threads. */
+typedef struct attune_space attune_space;
+
+typedef struct attune_space_info {
+    const char *path, *device, *kernel;
+    const char *simulated; /* what played the device, by attune's own files; NULL = hardware, or not known */
+    int32_t partial;       /* 1: the file says that measuring ended before the whole space */
+    size_t num_params;
+    const attune_search_param *params; /* values that are not all whole numbers (or booleans, as 0 and 1) are numbered from 0 */
+    size_t num_configs;                /* failed ones included */
+    size_t num_failed;
+    double optimum_ms, median_ms, slowest_ms; /* of the times of those that did not fail; the upper median; 0 = all failed */
+} attune_space_info;
+
+typedef struct attune_space_config {
+    const int32_t *values;    /* [num_params] */
+    attune_outcome outcome;   /* OK, INVALID, BUILD_FAILED or FAILED */
+    double time_ms;           /* mean, as the file has it; 0 where the outcome is not OK */
+    const double *samples_ms; /* [num_samples] */
+    size_t num_samples;       /* may be 0 */
+} attune_space_config;
+
+/* Reads a file of at most 512 MiB of text and 16,777,216 JSON values, with at most 128 parameters of at most 65,535 values. Blocks. A
+ * file that Kernel Tuner did not close is read if it ends behind a record. Nothing in it is trusted: the error says where the file
+ * is wrong. Errors: NULL_ARGUMENT, IO (cannot be read, not a regular file), SYNTAX, MISMATCH (a configuration twice), INVALID_SIZE
+ * (a limit), UNSUPPORTED (objective other than time), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_space_open(const char *path, attune_space **out);
+ATTUNE_API void attune_space_close(attune_space **space);
+/* Texts and arrays live as long as the space. */
+ATTUNE_API void attune_space_describe(const attune_space *space, attune_space_info *out);
+/* A value of params[param] as the file has it; NULL where it has none such. */
+ATTUNE_API const char *attune_space_value_text(const attune_space *space, size_t param, int32_t value);
+/* Configuration i, in the file's order. Errors: NULL_ARGUMENT, INVALID_SIZE. */
+ATTUNE_API attune_status attune_space_at(const attune_space *space, size_t i, attune_space_config *out);
+/* 1 if the space has the configuration values[num_params], which goes to *out (may be NULL). Takes constant time. */
+ATTUNE_API int attune_space_find(const attune_space *space, const int32_t *values, attune_space_config *out);
+/* The same as the feasible callback of a search; priv is the space, which it does not change. */
+ATTUNE_API int attune_space_contains(void *priv, int32_t workload, const int32_t *values);
+/* Writes the file that attune_space_open reads, gzip where path ends in ".gz". A file that was there is replaced at once, or left as it
+ * was. Fields that attune does not know are not kept. Blocks. Errors: NULL_ARGUMENT, IO, INVALID_SIZE (longer than can
+ * be read), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_space_save(const attune_space *space, const char *path);
+
+/* Which configurations to try first on a device that nobody measured, by what other devices measured: at most max_seeds valid
+ * configurations of space, the most promising first, to values[max_seeds][num_params] and *num_seeds. Of space only params and validity
+ * are used, never a time. sources[num_sources], 1 to 64: the same kernel on other devices, with the same names of parameters
+ * in any order. Depends on nothing else. Errors: NULL_ARGUMENT, INVALID_SIZE (num_sources; max_seeds, 1 to 4,096), MISMATCH (a
+ * source is of space's own device, of another kernel, or has other parameters; one of them was simulated), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_space_seeds(const attune_space *space, const attune_space *const *sources,
+                                            size_t num_sources, size_t max_seeds, int32_t *values, size_t *num_seeds);
+
 /* --------------------------------------------------------------------------------------------------- caches */
 
 /* One entry, as `attune cache list` shows it. Strings live for the callback's call. */

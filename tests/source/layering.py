@@ -11,7 +11,7 @@ LAYERS = [
     'base',
     'cl family oracle search',
     'backend cache',
-    'desc',
+    'desc recorded',
     'problem',
     'portfolio',
     'select workload',
