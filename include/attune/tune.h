@@ -239,10 +239,18 @@ typedef struct attune_tune_options {
     int32_t retune;            /* 1: search even where an entry answers; the entry is the incumbent */
     attune_tune_callback progress;
     void *progress_priv;
+    /* Searches one kernel family, and of its parameters the values that are listed: "simt_tile" or
+     * "simt_tile:BLOCK_Q=16/32,WG_SIZE=64". NULL = all families. */
+    const char *family;
+    /* File to record every test in, as a space that attune_space_open reads: with policy EXHAUSTIVE and one problem. Times are means of
+     * 7 samples, of 3 where the first was over 1.5 x the best so far or they take over 2 s. Names: kernel = the problem's text; FAMILY,
+     * and FAMILY_PARAM of each family, which means something for that family only. Written every 100 tests and at the end; a budget
+     * that ends the search leaves a file that says so. NULL = none. */
+    const char *record;
 } attune_tune_options;
 
 #define ATTUNE_TUNE_OPTIONS_INIT                                                                                       \
-    {sizeof(attune_tune_options), ATTUNE_MEASURE, NULL, 432, 0.0, 1, NULL, 0, NULL, NULL}
+    {sizeof(attune_tune_options), ATTUNE_MEASURE, NULL, 432, 0.0, 1, NULL, 0, NULL, NULL, NULL, NULL}
 
 /* Result for one workload. */
 typedef struct attune_tune_result {
@@ -271,8 +279,9 @@ typedef struct attune_tune_summary {
  * Tunes num_problems workloads in one search and one budget, verifies, confirms against the incumbents in interleaved rounds,
  * and writes the winners to the user's cache. results[num_problems]; summary may be NULL. Blocks for as long as the budget
  * allows. Whatever a candidate does (crash, hang, wrong answer) is a record in the journal and the search goes on.
- * Errors: UNSUPPORTED (a problem), ENUM (strategy), WORKER, DEVICE_LOST (on every attempt), IO (journal or cache cannot be
- * written; winners so far are in results), OUT_OF_MEMORY. */
+ * Errors: UNSUPPORTED (a problem; no configuration of options.family is valid for any), ENUM (strategy), SYNTAX (family), MISMATCH
+ * (record), WORKER, DEVICE_LOST (on every attempt), IO (journal, cache or record cannot be written; winners so far are in
+ * results), OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
                                      const attune_tune_options *options, attune_tune_result *results,
                                      attune_tune_summary *summary);
