@@ -171,7 +171,7 @@ static const struct {
     {FILE_OF("\"\": {\"x\": 1, \"y\": 0, \"time\": 1}"), "key"},
     {FILE_OF("\"1,0\": 5"), "not an object"},
     {FILE_OF("\"1\\u0000,0\": {\"x\": 1, \"y\": 0, \"time\": 1}"), "line 1"},
-    {FILE_OF("\"1,\xff\": {\"x\": 1, \"y\": 0, \"time\": 1}"), "UTF-8"},
+    {FILE_OF("\"1,\xff\": {\"x\": 1, \"y\": 0, \"time\": 1}"), "0xff"},
     {HEADER "\"attune\": 1, \"cache\": {" RECORD "}}", "attune"},
     {HEADER "\"attune\": {\"partial\": 1}, \"cache\": {" RECORD "}}", "partial"},
     {HEADER "\"attune\": {\"simulated\": 1}, \"cache\": {" RECORD "}}", "simulated"},
