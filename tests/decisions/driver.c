@@ -115,7 +115,8 @@ static int run(const struct problem *p, const char *strategy, uint64_t seed, uin
                                            .num_features = p->num_features,
                                            .features = p->features,
                                            .num_seeds = p->num_seeds,
-                                           .seeds = p->seeds};
+                                           .seeds = p->seeds,
+                                           .portfolio = 2};
     struct search *search = search_create(&space, &options);
     struct search_proposal proposal;
     if (!search)
