@@ -56,6 +56,7 @@ static struct search *create_search(attune_search *handle, const attune_search_p
         .features = options->features,
         .num_seeds = (int32_t)options->num_initial,
         .seeds = options->initial,
+        .portfolio = options->portfolio,
     };
     struct search *search = search_create(&space, &search_options);
     free(settings);

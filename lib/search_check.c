@@ -131,6 +131,9 @@ static attune_status check_workloads(const attune_search_options *options)
     if (options->num_features < 0 || options->num_features > SEARCH_MAX_FEATURES)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.num_features is %d; it must be 0 to %d",
                          (int)options->num_features, SEARCH_MAX_FEATURES);
+    if (options->portfolio < 0 || options->portfolio > SEARCH_MAX_PORTFOLIO)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.portfolio is %d; it must be 0 to %d",
+                         (int)options->portfolio, SEARCH_MAX_PORTFOLIO);
     if (options->num_features && !options->features)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "options.features is NULL, options.num_features is %d",
                          (int)options->num_features);

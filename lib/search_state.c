@@ -58,9 +58,9 @@ char *search_describe_arguments(const attune_search_param *params, size_t num_pa
         append_bits(&features, options->features[i]);
     for (size_t i = 0; i < options->num_initial * num_params; i++)
         strbuf_printf(&initial, "%d ", (int)options->initial[i]);
-    strbuf_printf(&out, "attune-search 1\nstrategy %s\nbudget %d\nseed %llu\nworkloads %d\n",
+    strbuf_printf(&out, "attune-search 1\nstrategy %s\nbudget %d\nseed %llu\nworkloads %d\nportfolio %d\n",
                   options->strategy ? options->strategy : search_strategy_name(0), (int)options->budget_tests,
-                  (unsigned long long)options->seed, (int)options->num_workloads);
+                  (unsigned long long)options->seed, (int)options->num_workloads, (int)options->portfolio);
     append_hash(&out, "space", &space);
     append_hash(&out, "settings", &settings);
     append_hash(&out, "features", &features);

@@ -440,10 +440,13 @@ typedef struct attune_search_options {
      * valid, and repetitions, are skipped. */
     const int32_t *initial;
     size_t num_initial;     /* up to 4,096 */
+    /* 0, or 1 to 16: a portfolio of at most so many configurations is wanted. The last tests of the budget, a quarter of it or
+     * num_workloads * (num_workloads - 1), then try the best of some workloads on those that such a portfolio serves worst. */
+    int32_t portfolio;
 } attune_search_options;
 
 #define ATTUNE_SEARCH_OPTIONS_INIT                                                                                     \
-    {sizeof(attune_search_options), NULL, NULL, 0, 0, 1, NULL, NULL, 1, 0, NULL, NULL, 0}
+    {sizeof(attune_search_options), NULL, NULL, 0, 0, 1, NULL, NULL, 1, 0, NULL, NULL, 0, 0}
 
 /* Names of the strategies, i = 0, 1, ..., and what each does; NULL past the end. Static storage. */
 ATTUNE_API const char *attune_search_strategy(size_t i);
@@ -469,7 +472,7 @@ ATTUNE_API attune_status attune_search_tell(attune_search *search, attune_outcom
 
 /* Why the pair last asked for was proposed. */
 typedef struct attune_search_reason {
-    const char *strategy, *reason; /* reason: "seed", "space-filling", "model", "neighbour", "random", ...; static storage */
+    const char *strategy, *reason; /* reason: "seed", "space-filling", "model", "neighbour", "random", "cross" (for a portfolio), ...; static storage */
     double predicted;       /* time that the strategy expects; 0 = it has no expectation */
     double factor;          /* uncertainty: one standard deviation is from predicted / factor to predicted * factor; 0 = not known */
     /* The nearest configuration that was told for the workload: the one with the fewest parameters of other values; of equals the

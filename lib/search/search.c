@@ -103,6 +103,12 @@ struct search *search_create(const struct search_space *space, const struct sear
         return NULL;
     search->budget = options->budget_tests > 0 ? options->budget_tests : DEFAULT_BUDGET;
     search->num_workloads = options->num_workloads;
+    if (options->portfolio && search->num_workloads > 1) {
+        int32_t pairs = search->num_workloads * (search->num_workloads - 1);
+        search->portfolio = options->portfolio;
+        search->num_cross = pairs < search->budget / 4 ? pairs : search->budget / 4;
+        search->budget -= search->num_cross;
+    }
     search->strategy = find_strategy(options->strategy);
     rng_seed(&search->rng, options->seed);
     rank_features(search, options);
@@ -180,6 +186,11 @@ static bool reserve_sample(struct search *search)
     return true;
 }
 
+static bool cross_is_due(const struct search *search)
+{
+    return search->num_samples >= search->budget && search->num_samples < search->budget + search->num_cross;
+}
+
 void fill_proposal(const struct search *search, struct search_proposal *out)
 {
     *out = (struct search_proposal){.workload = search->pick.workload,
@@ -194,7 +205,7 @@ bool search_ask(struct search *search, struct search_proposal *out)
     if (!search->pending) {
         if (!anything_open(search) || !reserve_sample(search))
             return false;
-        if (!next_seed(search))
+        if (!next_seed(search) && !(cross_is_due(search) && propose_cross(search, &search->pick)))
             propose(search);
         search->pending = true;
     }

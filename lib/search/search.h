@@ -44,12 +44,15 @@ struct search_options {
      * Duplicates and infeasible ones are skipped. */
     int32_t num_seeds;
     const int32_t *seeds;
+    /* 0, or 1 to SEARCH_MAX_PORTFOLIO: so many configurations are to serve all workloads. The last tests of the budget, a
+     * quarter or num_workloads * (num_workloads - 1), try the best of a workload on others. */
+    int32_t portfolio;
 };
 
 struct search_proposal {
     int32_t workload;
     int32_t values[SEARCH_MAX_PARAMS]; /* values, not indices; inactive parameters have their first value */
-    const char *why;      /* "seed", "space-filling", "model", "random", "neighbour", ...; static */
+    const char *why;      /* "seed", "space-filling", "model", "random", "neighbour", "cross", ...; static */
     double predicted;     /* time the strategy expects; 0 = none */
     double deviation;     /* of log2 of the predicted time, one standard deviation; 0 = none */
 };

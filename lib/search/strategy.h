@@ -33,7 +33,8 @@ struct pick {
 struct search {
     struct pool pool;
     struct rng rng;
-    int32_t budget, num_workloads, num_features;
+    int32_t budget, num_workloads, num_features; /* the budget is the strategy's: without num_cross */
+    int32_t portfolio, num_cross; /* configurations wanted, and tests for their sake after the budget */
     uint16_t features[SEARCH_MAX_WORKLOADS][SEARCH_MAX_FEATURES]; /* ranks among the workloads */
 
     int32_t *seeds; /* configurations */
@@ -77,6 +78,9 @@ void propose_random(struct search *search, int32_t workload, struct pick *pick);
 
 /* Sample of the k-th best configuration of workload; -1 if there are fewer. */
 int32_t ranked_sample(const struct search *search, int32_t workload, int32_t k);
+
+/* The pair that may improve a portfolio most; false where there is none. */
+bool propose_cross(const struct search *search, struct pick *pick);
 
 /* The pending pick as a proposal. */
 void fill_proposal(const struct search *search, struct search_proposal *out);

@@ -135,6 +135,12 @@ static void bad_options_of_joint_searches_are_named(void **state)
         bad.num_features = f;
         expect_error(params, 2, &bad, ATTUNE_ERROR_INVALID_SIZE, "must be 0 to 16");
     }
+    bad = ok;
+    for (int32_t k = -1; k <= 17; k += 18) {
+        bad.portfolio = k;
+        expect_error(params, 2, &bad, ATTUNE_ERROR_INVALID_SIZE, "options.portfolio is");
+    }
+    bad = ok;
     bad.num_features = 1;
     expect_error(params, 2, &bad, ATTUNE_ERROR_NULL_ARGUMENT, "options.features is NULL");
     const double features[] = {1, NAN};

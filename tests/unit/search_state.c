@@ -50,6 +50,7 @@ static attune_search_options options_for(const char *strategy)
     options.features = features;
     options.initial = initial;
     options.num_initial = 2;
+    options.portfolio = 1;
     return options;
 }
 
@@ -177,6 +178,9 @@ static void other_arguments_are_named(void **state)
     options = options_for("random");
     options.num_workloads = 1;
     expect_refused(&options, text, size, ATTUNE_ERROR_MISMATCH, "\"workloads 2\"");
+    options = options_for("random");
+    options.portfolio = 0;
+    expect_refused(&options, text, size, ATTUNE_ERROR_MISMATCH, "\"portfolio 1\"");
     options = options_for("random");
     const double others[] = {3.5, 7.5};
     options.features = others;
