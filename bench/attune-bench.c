@@ -4,6 +4,7 @@
 #include "compare.h"
 #include "host.h"
 #include "interrupt.h"
+#include "search.h"
 #include "startup.h"
 
 #include <math.h>
@@ -13,6 +14,7 @@
 static const char help[] =
     "usage: attune-bench --suite S | --workload W... [options]\n"
     "       attune-bench --startup [--page-size N] [--max-configs N]\n"
+    "       attune-bench --search [--strategy S] [--tests N]\n"
     "       attune-bench --list\n"
     "       attune-bench --host\n"
     "\n"
@@ -35,6 +37,10 @@ static const char help[] =
     "warm\n"
     "  --page-size N  of the model's KV cache: 1, 2, 4, 8, 16 or 32 [16]\n"
     "  --max-configs N  programs for each of the model's two plans, 1 to 8 [3]\n"
+    "  --search       time the search engine's own decisions: CPU time of a proposal (ms) and memory, on made-up "
+    "spaces\n"
+    "  --strategy S   only this one                       [all]\n"
+    "  --tests N      budget of each search, 20 to 1000   [200]\n"
     "\n"
     "Exit codes: 0 done (also where workloads are unsupported), 1 a wrong result or another error, 2 usage or bad "
     "input,\n"
@@ -42,10 +48,10 @@ static const char help[] =
 
 struct bench_arguments {
     struct text_list workloads;
-    const char *suite, *config;
+    const char *suite, *config, *strategy;
     attune_target_options target;
-    int64_t rounds, seed, page_size, max_configs;
-    bool json, list, startup, host;
+    int64_t rounds, seed, page_size, max_configs, tests;
+    bool json, list, startup, host, search;
 };
 
 /* One workload's figures. */
@@ -256,8 +262,10 @@ static enum exit_code start_up(const struct bench_arguments *a)
 /* Workloads are measured, and only they. */
 static bool right_together(const struct bench_arguments *a)
 {
-    if ((a->host || a->startup) && (a->suite || a->workloads.count)) {
-        cli_error("--%s has its own workload: it goes without --workload and --suite", a->host ? "host" : "startup");
+    if ((a->host || a->startup || a->search) && (a->suite || a->workloads.count)) {
+        cli_error("--%s has its own workload: it goes without --workload and --suite", a->host      ? "host"
+                                                                                       : a->startup ? "startup"
+                                                                                                    : "search");
         return false;
     }
     return true;
@@ -267,7 +275,7 @@ int main(int argc, char **argv)
 {
     cli_set_program("attune-bench");
     struct bench_arguments a = {
-        .target = ATTUNE_TARGET_OPTIONS_INIT, .rounds = 7, .seed = 1, .page_size = 16, .max_configs = 3};
+        .target = ATTUNE_TARGET_OPTIONS_INIT, .rounds = 7, .seed = 1, .page_size = 16, .max_configs = 3, .tests = 200};
     a.target.log = cli_log;
     const struct option options[] = {
         {"suite", OPTION_TEXT, &a.suite, 0, 0},
@@ -284,6 +292,9 @@ int main(int argc, char **argv)
         {"startup", OPTION_FLAG, &a.startup, 0, 0},
         {"page-size", OPTION_INTEGER, &a.page_size, 1, 32},
         {"max-configs", OPTION_INTEGER, &a.max_configs, 1, 8},
+        {"search", OPTION_FLAG, &a.search, 0, 0},
+        {"strategy", OPTION_TEXT, &a.strategy, 0, 0},
+        {"tests", OPTION_INTEGER, &a.tests, 20, 1000},
         {NULL},
     };
     if (cli_asks_for_help(argc, argv)) {
@@ -293,7 +304,12 @@ int main(int argc, char **argv)
     enum exit_code code = EXIT_USAGE;
     if (cli_parse(argc, argv, options, NULL) && right_together(&a)) {
         const struct host_options host = {a.target.backend, a.target.device, a.target.cache_dir, a.config, a.json};
-        code = a.list ? list_suites(&a) : a.host ? bench_host(&host) : a.startup ? start_up(&a) : bench_all(&a);
+        const struct search_bench_options search = {a.strategy, a.tests, a.seed, a.json};
+        code = a.list      ? list_suites(&a)
+               : a.host    ? bench_host(&host)
+               : a.startup ? start_up(&a)
+               : a.search  ? bench_search(&search)
+                           : bench_all(&a);
     }
     free(a.workloads.items);
     if (fflush(stdout) || ferror(stdout)) {

@@ -21,7 +21,8 @@ struct tune_arguments {
 
 static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
 {
-    a->budget_tests = a->tune.budget_tests;
+    const int64_t not_given = -1;
+    a->budget_tests = not_given;
     a->seed = (int64_t)a->tune.seed;
     const struct option options[] = {
         {"workload", OPTION_TEXTS, &a->workloads, 0, 0},
@@ -35,6 +36,8 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
         {"seed", OPTION_INTEGER, &a->seed, 0, INT64_MAX},
         {"journal", OPTION_TEXT, &a->tune.journal, 0, 0},
         {"retune", OPTION_FLAG, &a->retune, 0, 0},
+        {"family", OPTION_TEXT, &a->tune.family, 0, 0},
+        {"record", OPTION_TEXT, &a->tune.record, 0, 0},
         {"exhaustive", OPTION_FLAG, &a->exhaustive, 0, 0},
         {"no-compare", OPTION_FLAG, &a->no_compare, 0, 0},
         {"json", OPTION_FLAG, &a->json, 0, 0},
@@ -44,7 +47,10 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
     };
     if (!cli_parse(argc, argv, options, NULL))
         return false;
-    a->tune.budget_tests = (int32_t)a->budget_tests;
+    if (a->budget_tests != not_given)
+        a->tune.budget_tests = (int32_t)a->budget_tests;
+    else if (a->exhaustive)
+        a->tune.budget_tests = 0;
     a->tune.seed = (uint64_t)a->seed;
     a->tune.retune = a->retune;
     a->tune.policy = a->exhaustive ? ATTUNE_EXHAUSTIVE : ATTUNE_MEASURE;

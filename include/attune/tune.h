@@ -241,10 +241,18 @@ typedef struct attune_tune_options {
     int32_t retune;            /* 1: search even where an entry answers; the entry is the incumbent */
     attune_tune_callback progress;
     void *progress_priv;
+    /* Searches one kernel family, and of its parameters the values that are listed: "simt_tile" or
+     * "simt_tile:BLOCK_Q=16/32,WG_SIZE=64". NULL = all families. */
+    const char *family;
+    /* File to record every test in, as a space that attune_space_open reads: with policy EXHAUSTIVE and one problem. Times are means of
+     * 7 samples, of 3 where the first was over 1.5 x the best so far or they take over 2 s. Names: kernel = the problem's text; FAMILY,
+     * and FAMILY_PARAM of each family, which means something for that family only. Written every 100 tests and at the end; a budget
+     * that ends the search leaves a file that says so. NULL = none. */
+    const char *record;
 } attune_tune_options;
 
 #define ATTUNE_TUNE_OPTIONS_INIT                                                                                       \
-    {sizeof(attune_tune_options), ATTUNE_MEASURE, NULL, 432, 0.0, 1, NULL, 0, NULL, NULL}
+    {sizeof(attune_tune_options), ATTUNE_MEASURE, NULL, 432, 0.0, 1, NULL, 0, NULL, NULL, NULL, NULL}
 
 /* Result for one workload. */
 typedef struct attune_tune_result {
@@ -273,8 +281,9 @@ typedef struct attune_tune_summary {
  * Tunes num_problems workloads in one search and one budget, verifies, confirms against the incumbents in interleaved rounds,
  * and writes the winners to the user's cache. results[num_problems]; summary may be NULL. Blocks for as long as the budget
  * allows. Whatever a candidate does (crash, hang, wrong answer) is a record in the journal and the search goes on.
- * Errors: UNSUPPORTED (a problem), ENUM (strategy), WORKER, DEVICE_LOST (on every attempt), IO (journal or cache cannot be
- * written; winners so far are in results), OUT_OF_MEMORY. */
+ * Errors: UNSUPPORTED (a problem; no configuration of options.family is valid for any), ENUM (strategy), SYNTAX (family), MISMATCH
+ * (record), WORKER, DEVICE_LOST (on every attempt), IO (journal, cache or record cannot be written; winners so far are in
+ * results), OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
                                      const attune_tune_options *options, attune_tune_result *results,
                                      attune_tune_summary *summary);
@@ -386,48 +395,179 @@ ATTUNE_API void attune_tune_job_destroy(attune_tune_job **job);
 
 /* --------------------------------------------------------------------------------------------- ask and tell */
 
-/* The search engine without a device: drive it with your own objective. It is what attune_tune uses. */
+/* The search engine without a device: drive it with your own objective. It is what attune_tune uses. One search may cover
+ * several workloads, each with its own objective: a test is one (configuration, workload) pair, and what one workload tells informs
+ * the others. Decisions depend on the arguments of create and on what was told, not on compiler, machine or clock.
+ * A search is used from one thread at a time. Nothing here blocks, but for the time that a decision takes. */
 typedef struct attune_search attune_search;
 
 /* One integer parameter with the values it may take. */
 typedef struct attune_search_param {
-    const char *name;
-    const int32_t *values;
+    const char *name;       /* no two alike */
+    const int32_t *values;  /* no two alike; in an order in which neighbours are likely to perform alike */
     int32_t num_values;     /* 1 to 65,535 */
+    /* Name of a parameter that stands before this one: it means something only while that one means something and has the value
+     * parent_value. Otherwise it is not varied and has its first value. NULL = always. */
+    const char *parent;
+    int32_t parent_value;
 } attune_search_param;
+
+/* A number that a strategy lets its caller choose. */
+typedef struct attune_search_setting {
+    const char *name, *doc;    /* static storage */
+    double initial, low, high; /* default and bounds, inclusive */
+    int32_t whole;             /* 1: takes whole numbers only */
+} attune_search_setting;
+
+typedef struct attune_search_setting_value {
+    const char *name;
+    double value;
+} attune_search_setting_value;
 
 typedef struct attune_search_options {
     size_t size;
     const char *strategy;   /* NULL = "default" */
-    int32_t budget_tests;   /* what the strategy plans for; 0 = 432 */
+    const attune_search_setting_value *settings; /* [num_settings] of the strategy that are not at their default */
+    size_t num_settings;
+    int32_t budget_tests;   /* what the strategy plans for, over all workloads; 0 = 432 */
     uint64_t seed;          /* equal seeds and equal samples give equal decisions */
-    /* May be NULL. values[num_params]: 0 = not a valid configuration. Called from create and ask; must be
-     * deterministic. */
-    int (*feasible)(void *priv, const int32_t *values);
+    /* May be NULL. values[num_params]: 0 = not a valid configuration of the workload. Called from create and ask; must be
+     * deterministic. A space of up to 2^20 combinations is gone through whole at create, with a call for each and workload. */
+    int (*feasible)(void *priv, int32_t workload, const int32_t *values);
     void *feasible_priv;
-    const int32_t *initial; /* values[num_params] to try first (a known good configuration); NULL = none */
+    int32_t num_workloads;  /* 1 to 64 */
+    int32_t num_features;   /* 0 to 16 numbers that describe a workload, such as the logarithms of its lengths */
+    const double *features; /* [num_workloads][num_features], finite */
+    /* values[num_initial][num_params] to try first, in this order, on every workload: known good configurations. Those that are not
+     * valid, and repetitions, are skipped. */
+    const int32_t *initial;
+    size_t num_initial;     /* up to 4,096 */
+    /* 0, or 1 to 16: a portfolio of at most so many configurations is wanted. The last tests of the budget, a quarter of it or
+     * num_workloads * (num_workloads - 1), then try the best of some workloads on those that such a portfolio serves worst. */
+    int32_t portfolio;
 } attune_search_options;
 
-#define ATTUNE_SEARCH_OPTIONS_INIT {sizeof(attune_search_options), NULL, 0, 1, NULL, NULL, NULL}
+#define ATTUNE_SEARCH_OPTIONS_INIT                                                                                     \
+    {sizeof(attune_search_options), NULL, NULL, 0, 0, 1, NULL, NULL, 1, 0, NULL, NULL, 0, 0}
 
-/* Names of the strategies, i = 0, 1, ...; NULL past the end. */
+/* Names of the strategies, i = 0, 1, ..., and what each does; NULL past the end. Static storage. */
 ATTUNE_API const char *attune_search_strategy(size_t i);
+ATTUNE_API const char *attune_search_strategy_doc(size_t i);
+/* Writes setting i = 0, 1, ... of a strategy (NULL = "default") to *out and returns 1; returns 0 past the end, for an unknown
+ * strategy and for out NULL. */
+ATTUNE_API int32_t attune_search_strategy_setting(const char *strategy, size_t i, attune_search_setting *out);
 
-/* Parameters and values are copied. Not thread-safe. Errors: NULL_ARGUMENT, INVALID_SIZE, ENUM (strategy), OUT_OF_MEMORY. */
+/* num_params: 1 to 128. All is copied; feasible is called until destroy.
+ * Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, ENUM (strategy, or a setting that it lacks), OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_search_create(attune_search **out, const attune_search_param *params, size_t num_params,
                                               const attune_search_options *options);
 ATTUNE_API void attune_search_destroy(attune_search **search);
 
-/* The next configuration to measure in values[num_params]. Sets *done to 1, and leaves values, when every valid
- * configuration was told. Asking again without telling gives the same answer. */
-ATTUNE_API attune_status attune_search_ask(attune_search *search, int32_t *values, int32_t *done);
+/* The next test: a workload, and the configuration to measure on it in values[num_params]. Sets *done to 1, and leaves the others,
+ * when every valid pair was told. Asking again without telling gives the same answer; no pair is given twice. workload may be NULL
+ * where there is one. */
+ATTUNE_API attune_status attune_search_ask(attune_search *search, int32_t *workload, int32_t *values, int32_t *done);
 
-/* Reports the objective of the configuration last asked for: outcome OK with a positive finite time (smaller is better), or
+/* Reports the objective of the pair last asked for: outcome OK with a positive finite time (smaller is better), or
  * another outcome, whose time is not read. Errors: INVALID_SIZE (time), ENUM (outcome), MISMATCH (nothing was asked). */
 ATTUNE_API attune_status attune_search_tell(attune_search *search, attune_outcome outcome, double time);
 
-/* The best so far: values[num_params] and its time. NOT_TUNED before the first OK. */
-ATTUNE_API attune_status attune_search_best(const attune_search *search, int32_t *values, double *time);
+/* Why the pair last asked for was proposed. */
+typedef struct attune_search_reason {
+    const char *strategy, *reason; /* reason: "seed", "space-filling", "model", "neighbour", "random", "cross" (for a portfolio), ...; static storage */
+    double predicted;       /* time that the strategy expects; 0 = it has no expectation */
+    double factor;          /* uncertainty: one standard deviation is from predicted / factor to predicted * factor; 0 = not known */
+    /* The nearest configuration that was told for the workload: the one with the fewest parameters of other values; of equals the
+     * fastest, of failed ones the first. */
+    int32_t changed_params; /* -1 = none was told, and what follows is 0 */
+    int32_t neighbour_ok;   /* 0: it failed */
+    double neighbour_time;
+} attune_search_reason;
+
+/* neighbour: values[num_params] of the nearest configuration, left where there is none; may be NULL. Errors: MISMATCH (no proposal
+ * is pending). */
+ATTUNE_API attune_status attune_search_why(const attune_search *search, attune_search_reason *out, int32_t *neighbour);
+
+/* The k-th best configuration (0 = the best) of a workload so far: values[num_params] and its time.
+ * Errors: INVALID_SIZE (workload), NOT_TUNED (not more than k were OK). */
+ATTUNE_API attune_status attune_search_best(const attune_search *search, int32_t workload, int32_t k, int32_t *values,
+                                            double *time);
+
+/* The few configurations that serve all workloads with the least loss: at most max_configs (1 to 16) of those that were OK. As many
+ * workloads as possible are served, each by a configuration that was measured on it; of such choices the one whose largest regret is
+ * least, then whose sum is. Exact while there are up to 20,000 choices, above by growth and swaps.
+ * values[max_configs][num_params]; *num_configs; for each workload assigned[num_workloads], an index of a configuration, and
+ * regret[num_workloads], its time / the workload's best time - 1; both -1 where none that was chosen was measured on it.
+ * Errors: INVALID_SIZE (max_configs), NOT_TUNED (nothing was OK), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_search_portfolio(const attune_search *search, int32_t max_configs, int32_t *values,
+                                                 int32_t *num_configs, int32_t *assigned, double *regret);
+
+/* What was told, as text that restore takes; of the arguments of create only their hash. A pending proposal will be made again. Free
+ * *text with free(). Errors: INVALID_SIZE (over 64 MiB), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_search_save(const attune_search *search, char **text);
+
+/* A search that goes on where the saved one was. The arguments before text are as in create, and equal to those. Every decision is
+ * made again and compared with the saved one, so it takes as long as the saved search took to decide. text need not be trusted, nor be
+ * terminated.
+ * Errors: those of create; SYNTAX (damaged, or not a state), MISMATCH (made with other arguments, or by a version that
+ * decides otherwise: names what differs), INVALID_SIZE (over 64 MiB). */
+ATTUNE_API attune_status attune_search_restore(attune_search **out, const attune_search_param *params, size_t num_params,
+                                               const attune_search_options *options, const char *text, size_t text_size);
+
+/* ------------------------------------------------------------------------------------------ recorded spaces */
+
+/* A space that was measured whole, in Kernel Tuner's cache format: JSON, plain or gzip. A search can be run over it without a device:
+ * give its params and attune_space_contains to attune_search_create, and tell what attune_space_find says. Constraints are not in
+ * such a file: a configuration that it lacks is not valid. Immutable; may be used from several threads. */
+typedef struct attune_space attune_space;
+
+typedef struct attune_space_info {
+    const char *path, *device, *kernel;
+    const char *simulated; /* what played the device, by attune's own files; NULL = hardware, or not known */
+    int32_t partial;       /* 1: the file says that measuring ended before the whole space */
+    size_t num_params;
+    const attune_search_param *params; /* values that are not all whole numbers (or booleans, as 0 and 1) are numbered from 0 */
+    size_t num_configs;                /* failed ones included */
+    size_t num_failed;
+    double optimum_ms, median_ms, slowest_ms; /* of the times of those that did not fail; the upper median; 0 = all failed */
+} attune_space_info;
+
+typedef struct attune_space_config {
+    const int32_t *values;    /* [num_params] */
+    attune_outcome outcome;   /* OK, INVALID, BUILD_FAILED or FAILED */
+    double time_ms;           /* mean, as the file has it; 0 where the outcome is not OK */
+    const double *samples_ms; /* [num_samples] */
+    size_t num_samples;       /* may be 0 */
+} attune_space_config;
+
+/* Reads a file of at most 512 MiB of text and 16,777,216 JSON values, with at most 128 parameters of at most 65,535 values. Blocks. A
+ * file that Kernel Tuner did not close is read if it ends behind a record. Nothing in it is trusted: the error says where the file
+ * is wrong. Errors: NULL_ARGUMENT, IO (cannot be read, not a regular file), SYNTAX, MISMATCH (a configuration twice), INVALID_SIZE
+ * (a limit), UNSUPPORTED (objective other than time), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_space_open(const char *path, attune_space **out);
+ATTUNE_API void attune_space_close(attune_space **space);
+/* Texts and arrays live as long as the space. */
+ATTUNE_API void attune_space_describe(const attune_space *space, attune_space_info *out);
+/* A value of params[param] as the file has it; NULL where it has none such. */
+ATTUNE_API const char *attune_space_value_text(const attune_space *space, size_t param, int32_t value);
+/* Configuration i, in the file's order. Errors: NULL_ARGUMENT, INVALID_SIZE. */
+ATTUNE_API attune_status attune_space_at(const attune_space *space, size_t i, attune_space_config *out);
+/* 1 if the space has the configuration values[num_params], which goes to *out (may be NULL). Takes constant time. */
+ATTUNE_API int attune_space_find(const attune_space *space, const int32_t *values, attune_space_config *out);
+/* The same as the feasible callback of a search; priv is the space, which it does not change. */
+ATTUNE_API int attune_space_contains(void *priv, int32_t workload, const int32_t *values);
+/* Writes the file that attune_space_open reads, gzip where path ends in ".gz". A file that was there is replaced at once, or left as it
+ * was. Fields that attune does not know are not kept. Blocks. Errors: NULL_ARGUMENT, IO, INVALID_SIZE (longer than can
+ * be read), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_space_save(const attune_space *space, const char *path);
+
+/* Which configurations to try first on a device that nobody measured, by what other devices measured: at most max_seeds valid
+ * configurations of space, the most promising first, to values[max_seeds][num_params] and *num_seeds. Of space only params and validity
+ * are used, never a time. sources[num_sources], 1 to 64: the same kernel on other devices, with the same names of parameters
+ * in any order. Depends on nothing else. Errors: NULL_ARGUMENT, INVALID_SIZE (num_sources; max_seeds, 1 to 4,096), MISMATCH (a
+ * source is of space's own device, of another kernel, or has other parameters; one of them was simulated), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_space_seeds(const attune_space *space, const attune_space *const *sources,
+                                            size_t num_sources, size_t max_seeds, int32_t *values, size_t *num_seeds);
 
 /* --------------------------------------------------------------------------------------------------- caches */
 

@@ -207,7 +207,7 @@ static int create_temporary(int folder_fd, const char *name, char *temporary, si
 /* One fsync: a second one on the same descriptor may report success for data that was lost. */
 static bool write_and_rename(int folder_fd, const char *name, const void *data, size_t size)
 {
-    char temporary[128];
+    char temporary[300];
     int fd = create_temporary(folder_fd, name, temporary, sizeof temporary);
     if (fd < 0)
         return false;
@@ -226,7 +226,7 @@ static bool write_and_rename(int folder_fd, const char *name, const void *data, 
     return false;
 }
 
-static attune_status replace_locked(const char *folder, const char *name, const void *data, size_t size)
+attune_status file_put(const char *folder, const char *name, const void *data, size_t size)
 {
     int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_fd < 0)
@@ -255,7 +255,7 @@ attune_status file_replace(const char *folder, const char *name, const void *dat
     free(lock_path);
     if (status)
         return status;
-    status = replace_locked(folder, name, data, size);
+    status = file_put(folder, name, data, size);
     if (lock_fd >= 0)
         close(lock_fd);
     return status;

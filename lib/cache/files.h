@@ -20,6 +20,9 @@ attune_status file_read(const char *folder, const char *name, enum file_owner ow
  * IO when anything fails; the old file is then intact, unless only the folder's fsync failed. */
 attune_status file_replace(const char *folder, const char *name, const void *data, size_t size);
 
+/* The same in a folder that is there, without a lock: of writers at the same time the last one wins. */
+attune_status file_put(const char *folder, const char *name, const void *data, size_t size);
+
 /* Writes all of data, through EINTR and short writes. False with errno otherwise. */
 bool file_write_all(int fd, const void *data, size_t size);
 

@@ -14,11 +14,14 @@ struct problem {
 };
 
 struct loss {
+    int32_t unserved;
     double worst, sum;
 };
 
 static bool is_less(struct loss a, struct loss b)
 {
+    if (a.unserved != b.unserved)
+        return a.unserved < b.unserved;
     return a.worst != b.worst ? a.worst < b.worst : a.sum < b.sum;
 }
 
@@ -34,9 +37,13 @@ static int32_t cheapest(const struct problem *problem, int32_t point, const int3
 
 static struct loss loss_of(const struct problem *problem, const int32_t *chosen, int32_t count)
 {
-    struct loss loss = {0, 0};
+    struct loss loss = {0, 0, 0};
     for (int32_t p = 0; p < problem->num_points; p++) {
         double cost = problem->cost[(int64_t)p * problem->num_candidates + cheapest(problem, p, chosen, count)];
+        if (cost == INFINITY) {
+            loss.unserved++;
+            continue;
+        }
         loss.worst = cost > loss.worst ? cost : loss.worst;
         loss.sum += cost;
     }
@@ -102,7 +109,7 @@ static void grow_and_swap(const struct problem *problem, int32_t k, int32_t *cho
     struct loss least;
     for (int32_t count = 1; count <= k; count++) {
         chosen[count - 1] = 0;
-        least = (struct loss){INFINITY, INFINITY};
+        least = (struct loss){INT32_MAX, 0, 0};
         improve_place(problem, chosen, count, count - 1, &least);
     }
     bool changed = true;
@@ -134,8 +141,10 @@ int32_t choose_portfolio(const double *cost, int32_t num_points, int32_t num_can
     else
         grow_and_swap(&problem, k, chosen);
     sort(chosen, k);
-    for (int32_t p = 0; p < num_points; p++)
-        assigned[p] = cheapest(&problem, p, chosen, k);
+    for (int32_t p = 0; p < num_points; p++) {
+        int32_t c = cheapest(&problem, p, chosen, k);
+        assigned[p] = cost[(int64_t)p * num_candidates + c] < INFINITY ? c : -1;
+    }
     int32_t used = 0;
     for (int32_t i = 0; i < k; i++) {
         bool taken = false;

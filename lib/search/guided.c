@@ -98,7 +98,7 @@ static void propose_filling(struct search *search, int32_t workload, struct pick
 {
     if (search->num_tests[workload] == 0 && search->num_samples > 0 &&
         pool_open(&search->pool, search->samples[0].config, workload)) {
-        *pick = (struct pick){search->samples[0].config, workload, "space-filling", 0};
+        *pick = (struct pick){search->samples[0].config, workload, "space-filling", 0, 0};
         return;
     }
     int64_t farthest = -1;
@@ -300,24 +300,26 @@ static void pick_lowest_bound(struct search *search, struct guided *guided, int3
 {
     uint16_t input[SEARCH_MAX_PARAMS + SEARCH_MAX_FEATURES];
     count = screen(search, guided, workload, count);
-    double lowest = INFINITY, lowest_mean = 0;
+    double lowest = INFINITY, lowest_mean = 0, deviation_there = 0;
     uint64_t ties = 0;
     for (int32_t i = 0; i < count; i++) {
         int64_t sum, squares;
         set_input(search, guided->candidates[i], workload, input);
         forest_sums(&guided->forest, input, 0, NUM_TREES, &sum, &squares);
         double mean = (double)sum / NUM_TREES, variance = (double)squares / NUM_TREES - mean * mean;
-        double bound = mean - sqrt(variance > 0 ? variance : 0);
+        double deviation = sqrt(variance > 0 ? variance : 0), bound = mean - deviation;
         if (bound > lowest)
             continue;
         ties = bound < lowest ? 1 : ties + 1;
         if (rng_below(&search->rng, ties) == 0) {
-            *pick = (struct pick){guided->candidates[i], workload, "model", 0};
+            *pick = (struct pick){guided->candidates[i], workload, "model", 0, 0};
             lowest_mean = mean;
+            deviation_there = deviation;
         }
         lowest = bound;
     }
     pick->predicted = exp2_fixed((int32_t)lowest_mean + guided->reference[workload]);
+    pick->deviation = deviation_there / LOG_ONE;
     int32_t best = search->best[workload];
     double gain = best < 0 ? 1 : (search->samples[best].log_time - guided->reference[workload] - lowest) / LOG_ONE;
     guided->gain[workload] = gain < 0 ? 0 : gain > 1 ? 1 : gain;
@@ -363,5 +365,18 @@ static void propose_forest(struct search *search, struct pick *pick)
     propose(search, pick, false);
 }
 
-const struct strategy strategy_default = {"default", create, destroy, propose_default};
-const struct strategy strategy_forest = {"forest", create, destroy, propose_forest};
+const struct strategy strategy_default = {
+    .name = "default",
+    .doc = "seeds, space-filling samples, then a forest's lower confidence bound; last, around the best",
+    .create = create,
+    .destroy = destroy,
+    .propose = propose_default,
+};
+
+const struct strategy strategy_forest = {
+    .name = "forest",
+    .doc = "extremely randomised trees and a lower confidence bound",
+    .create = create,
+    .destroy = destroy,
+    .propose = propose_forest,
+};

@@ -118,27 +118,54 @@ static bool grow(void **array, size_t count, size_t size)
     return bigger != NULL;
 }
 
+/* At most 3/4 of the table is taken. */
+static size_t table_size_for(size_t capacity)
+{
+    size_t size = POOL_BLOCK;
+    while (size * 3 / 4 < capacity)
+        size *= 2;
+    return size;
+}
+
+/* Configurations that fit POOL_MAX_BYTES: rows, masks and at most 12 bytes of the table each. */
+static int32_t limit_for(int32_t num_params)
+{
+    int32_t bytes = num_params * (int32_t)sizeof(uint16_t) + 2 * (int32_t)sizeof(uint64_t) + 12;
+    return POOL_MAX_BYTES / bytes / POOL_BLOCK * POOL_BLOCK;
+}
+
 static bool reserve_one(struct pool *pool)
 {
     if (pool->count < pool->capacity)
         return true;
-    if (pool->capacity > INT32_MAX / 4)
+    if (pool->capacity >= pool->limit)
         return false;
-    size_t capacity = pool->capacity ? (size_t)pool->capacity * 2 : 1024;
-    int32_t *table = calloc(capacity * 2, sizeof *table);
-    if (!table || !grow((void **)&pool->rows, capacity * ((size_t)pool->num_params + 1), sizeof *pool->rows) ||
+    size_t old = (size_t)pool->capacity, capacity = old ? old * 2 : POOL_BLOCK;
+    capacity = capacity < (size_t)pool->limit ? capacity : (size_t)pool->limit;
+    size_t table_size = table_size_for(capacity), num_workloads = (size_t)pool->num_workloads;
+    size_t old_blocks = old / POOL_BLOCK * num_workloads, blocks = capacity / POOL_BLOCK * num_workloads;
+    int32_t *table = calloc(table_size, sizeof *table);
+    if (!table || !grow((void **)&pool->rows, capacity * (size_t)pool->num_params, sizeof *pool->rows) ||
         !grow((void **)&pool->feasible, capacity, sizeof *pool->feasible) ||
-        !grow((void **)&pool->told, capacity, sizeof *pool->told)) {
+        !grow((void **)&pool->told, capacity, sizeof *pool->told) ||
+        !grow((void **)&pool->open_in_block, blocks, sizeof *pool->open_in_block)) {
         free(table);
         return false;
     }
+    memset(pool->open_in_block + old_blocks, 0, (blocks - old_blocks) * sizeof *pool->open_in_block);
     free(pool->table);
     pool->table = table;
-    pool->table_size = capacity * 2;
+    pool->table_size = table_size;
     pool->capacity = (int32_t)capacity;
     for (int32_t i = 0; i < pool->count; i++)
         table[table_slot(pool, pool_row(pool, i))] = i + 1;
     return true;
+}
+
+/* Counts of the configuration's block. */
+static uint16_t *open_near(const struct pool *pool, int32_t config)
+{
+    return pool->open_in_block + (size_t)(config / POOL_BLOCK) * (size_t)pool->num_workloads;
 }
 
 /* Adds a row that is not in the pool. */
@@ -151,8 +178,11 @@ static int32_t add(struct pool *pool, const uint16_t *row)
     memcpy(pool->rows + (size_t)config * (size_t)pool->num_params, row, (size_t)pool->num_params * sizeof *row);
     pool->feasible[config] = mask;
     pool->told[config] = 0;
-    for (int32_t w = 0; w < pool->num_workloads; w++)
+    uint16_t *open = open_near(pool, config);
+    for (int32_t w = 0; w < pool->num_workloads; w++) {
         pool->remaining[w] += mask >> w & 1;
+        open[w] += mask >> w & 1;
+    }
     pool->table[table_slot(pool, row)] = config + 1;
     return config;
 }
@@ -194,6 +224,7 @@ void pool_mark_told(struct pool *pool, int32_t config, int32_t workload)
     if (pool_open(pool, config, workload)) {
         pool->told[config] |= UINT64_C(1) << workload;
         pool->remaining[workload]--;
+        open_near(pool, config)[workload]--;
     }
 }
 
@@ -239,15 +270,14 @@ static bool next_row(const struct pool *pool, uint16_t *row)
     return false;
 }
 
-/* Goes on with the systematic pass until a configuration is found that was not in the pool. False when out of memory.
- */
+/* Goes on with the systematic pass, until a configuration is found that was not in the pool or to the end. False when
+ * there is no room. */
 static bool scan(struct pool *pool, bool all)
 {
     bool more = true;
     while (more && !pool->complete) {
         int32_t count = pool->count;
-        bool reserved = reserve_one(pool);
-        if (!reserved)
+        if (!reserve_one(pool))
             return false;
         pool_find(pool, pool->cursor);
         pool->complete = !next_row(pool, pool->cursor);
@@ -256,9 +286,22 @@ static bool scan(struct pool *pool, bool all)
     return true;
 }
 
+/* Empties a pool that turned out too large to be listed. */
+static void clear(struct pool *pool)
+{
+    pool->count = 0;
+    memset(pool->table, 0, pool->table_size * sizeof *pool->table);
+    memset(pool->open_in_block, 0,
+           (size_t)(pool->capacity / POOL_BLOCK * pool->num_workloads) * sizeof *pool->open_in_block);
+    memset(pool->remaining, 0, sizeof pool->remaining);
+    memset(pool->cursor, 0, sizeof pool->cursor);
+}
+
 bool pool_extend(struct pool *pool, struct rng *rng)
 {
     int32_t count = pool->count;
+    if (count == pool->limit && pool->limit <= INT32_MAX - POOL_SAMPLE)
+        pool->limit += POOL_SAMPLE; /* all that it holds was told */
     if (!pool->complete)
         draw_sample(pool, rng);
     return pool->count > count || (scan(pool, false) && pool->count > count);
@@ -269,10 +312,16 @@ bool pool_create(struct pool *pool, const struct search_space *space, int32_t nu
     *pool = (struct pool){.num_params = space->num_params, .num_workloads = num_workloads};
     pool->feasible_fn = space->feasible;
     pool->priv = space->priv;
+    pool->limit = limit_for(space->num_params);
     if (!copy_params(pool, space) || !reserve_one(pool))
         return false;
-    if (count_combinations(pool) <= POOL_ENUMERATE_MAX)
-        return scan(pool, true);
+    if (count_combinations(pool) <= POOL_ENUMERATE_MAX) {
+        if (scan(pool, true))
+            return true;
+        if (pool->count < pool->limit)
+            return false; /* out of memory */
+        clear(pool);
+    }
     draw_sample(pool, rng);
     return true;
 }
@@ -286,6 +335,7 @@ void pool_destroy(struct pool *pool)
     free(pool->rows);
     free(pool->feasible);
     free(pool->told);
+    free(pool->open_in_block);
     free(pool->table);
 }
 
@@ -324,7 +374,10 @@ int32_t pool_neighbours(struct pool *pool, int32_t config, int32_t workload, int
 
 int32_t pool_nth_open(const struct pool *pool, int32_t workload, int64_t k)
 {
-    for (int32_t i = 0; i < pool->count; i++)
+    int32_t first = 0;
+    for (; first < pool->count && k >= open_near(pool, first)[workload]; first += POOL_BLOCK)
+        k -= open_near(pool, first)[workload];
+    for (int32_t i = first; i < pool->count; i++)
         if (pool_open(pool, i, workload) && k-- == 0)
             return i;
     return -1;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The configurations of a space that are feasible for at least one workload, each once, as rows of value indices in
- * canonical form (inactive parameters at index 0). Spaces of up to POOL_ENUMERATE_MAX combinations are listed whole; of
- * larger ones the pool holds a random sample, and grows as neighbours are looked at or the sample is used up. */
+ * canonical form (inactive parameters at index 0). Spaces of up to POOL_ENUMERATE_MAX combinations are listed whole if
+ * they fit POOL_MAX_BYTES; of larger ones the pool holds a random sample, and grows as neighbours are looked at (until
+ * it has that size) or the sample is used up. */
 #ifndef ATTUNE_SEARCH_POOL_H
 #define ATTUNE_SEARCH_POOL_H
 
@@ -13,6 +14,8 @@
 
 #define POOL_ENUMERATE_MAX (1 << 20)
 #define POOL_SAMPLE 16384
+#define POOL_MAX_BYTES (44 << 20)
+#define POOL_BLOCK 1024 /* configurations whose open pairs are counted together */
 
 struct pool {
     int32_t num_params, num_workloads;
@@ -23,11 +26,12 @@ struct pool {
     search_feasible feasible_fn;
     void *priv;
 
-    int32_t count, capacity;
+    int32_t count, capacity, limit; /* capacity and limit are multiples of POOL_BLOCK */
     uint16_t *rows;        /* [count][num_params] */
     uint64_t *feasible;    /* [count] a bit per workload */
     uint64_t *told;        /* [count] a bit per workload */
-    int64_t remaining[64]; /* per workload: feasible and not told */
+    uint16_t *open_in_block; /* [capacity / POOL_BLOCK][num_workloads]: feasible and not told */
+    int64_t remaining[64];   /* per workload: feasible and not told */
 
     int32_t *table; /* open addressing: row's number + 1, 0 = free */
     size_t table_size;

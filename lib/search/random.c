@@ -16,7 +16,7 @@ void propose_random(struct search *search, int32_t workload, struct pick *pick)
             k -= pool->remaining[workload];
     }
     int64_t k = (int64_t)rng_below(&search->rng, (uint64_t)pool->remaining[workload]);
-    *pick = (struct pick){pool_nth_open(pool, workload, k), workload, "random", 0};
+    *pick = (struct pick){pool_nth_open(pool, workload, k), workload, "random", 0, 0};
 }
 
 static void propose(struct search *search, struct pick *pick)
@@ -24,4 +24,8 @@ static void propose(struct search *search, struct pick *pick)
     propose_random(search, -1, pick);
 }
 
-const struct strategy strategy_random = {"random", NULL, NULL, propose};
+const struct strategy strategy_random = {
+    .name = "random",
+    .doc = "uniform, without replacement",
+    .propose = propose,
+};

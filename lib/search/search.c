@@ -18,6 +18,11 @@ const char *search_strategy_name(int i)
     return i >= 0 && i < NUM_STRATEGIES ? strategies[i]->name : NULL;
 }
 
+const char *search_strategy_doc(int i)
+{
+    return i >= 0 && i < NUM_STRATEGIES ? strategies[i]->doc : NULL;
+}
+
 static const struct strategy *find_strategy(const char *name)
 {
     if (!name)
@@ -31,6 +36,34 @@ static const struct strategy *find_strategy(const char *name)
 bool search_strategy_find(const char *name)
 {
     return name && find_strategy(name);
+}
+
+const struct search_setting *search_strategy_setting(const char *strategy, int k)
+{
+    const struct strategy *found = find_strategy(strategy);
+    return found && k >= 0 && k < found->num_settings ? &found->settings[k] : NULL;
+}
+
+bool search_setting_valid(const struct search_setting *setting, double value)
+{
+    /* False for NaN; the range holds the conversion. */
+    return value >= setting->low && value <= setting->high && (!setting->whole || value == (double)(int64_t)value);
+}
+
+static bool apply_settings(struct search *search, const struct search_options *options)
+{
+    const struct strategy *strategy = search->strategy;
+    for (int32_t k = 0; k < strategy->num_settings; k++)
+        search->settings[k] = strategy->settings[k].initial;
+    for (int32_t i = 0; i < options->num_settings; i++) {
+        int32_t k = 0;
+        while (k < strategy->num_settings && strcmp(strategy->settings[k].name, options->settings[i].name) != 0)
+            k++;
+        if (k == strategy->num_settings || !search_setting_valid(&strategy->settings[k], options->settings[i].value))
+            return false;
+        search->settings[k] = options->settings[i].value;
+    }
+    return true;
 }
 
 /* Rank of each workload's feature among the workloads'. Without features, workloads differ by their number. */
@@ -70,13 +103,19 @@ struct search *search_create(const struct search_space *space, const struct sear
         return NULL;
     search->budget = options->budget_tests > 0 ? options->budget_tests : DEFAULT_BUDGET;
     search->num_workloads = options->num_workloads;
+    if (options->portfolio && search->num_workloads > 1) {
+        int32_t pairs = search->num_workloads * (search->num_workloads - 1);
+        search->portfolio = options->portfolio;
+        search->num_cross = pairs < search->budget / 4 ? pairs : search->budget / 4;
+        search->budget -= search->num_cross;
+    }
     search->strategy = find_strategy(options->strategy);
     rng_seed(&search->rng, options->seed);
     rank_features(search, options);
     for (int32_t w = 0; w < SEARCH_MAX_WORKLOADS; w++)
         search->best[w] = -1;
-    bool ok = search->strategy && pool_create(&search->pool, space, options->num_workloads, &search->rng) &&
-              find_seeds(search, options);
+    bool ok = search->strategy && apply_settings(search, options) &&
+              pool_create(&search->pool, space, options->num_workloads, &search->rng) && find_seeds(search, options);
     if (ok && search->strategy->create) {
         search->state = search->strategy->create(search);
         ok = search->state != NULL;
@@ -116,12 +155,22 @@ static bool next_seed(struct search *search)
         int32_t config = search->seeds[search->next_seed / search->num_workloads];
         int32_t workload = (int32_t)(search->next_seed % search->num_workloads);
         if (pool_open(&search->pool, config, workload)) {
-            search->pick = (struct pick){config, workload, "seed", 0};
+            search->pick = (struct pick){config, workload, "seed", 0, 0};
             search->num_seed_tests[workload]++;
             return true;
         }
     }
     return false;
+}
+
+/* No pair is measured twice, whatever a strategy says. */
+static void propose(struct search *search)
+{
+    search->strategy->propose(search, &search->pick);
+    if (search->pick.config < 0 || !pool_open(&search->pool, search->pick.config, search->pick.workload)) {
+        search->num_refused++;
+        propose_random(search, -1, &search->pick);
+    }
 }
 
 static bool reserve_sample(struct search *search)
@@ -137,19 +186,30 @@ static bool reserve_sample(struct search *search)
     return true;
 }
 
+static bool cross_is_due(const struct search *search)
+{
+    return search->num_samples >= search->budget && search->num_samples < search->budget + search->num_cross;
+}
+
+void fill_proposal(const struct search *search, struct search_proposal *out)
+{
+    *out = (struct search_proposal){.workload = search->pick.workload,
+                                    .why = search->pick.why,
+                                    .predicted = search->pick.predicted,
+                                    .deviation = search->pick.deviation};
+    pool_values(&search->pool, search->pick.config, out->values);
+}
+
 bool search_ask(struct search *search, struct search_proposal *out)
 {
     if (!search->pending) {
         if (!anything_open(search) || !reserve_sample(search))
             return false;
-        if (!next_seed(search))
-            search->strategy->propose(search, &search->pick);
+        if (!next_seed(search) && !(cross_is_due(search) && propose_cross(search, &search->pick)))
+            propose(search);
         search->pending = true;
     }
-    *out = (struct search_proposal){.workload = search->pick.workload};
-    pool_values(&search->pool, search->pick.config, out->values);
-    out->why = search->pick.why;
-    out->predicted = search->pick.predicted;
+    fill_proposal(search, out);
     return true;
 }
 
@@ -168,35 +228,6 @@ void search_tell(struct search *search, enum search_outcome outcome, double time
     search->num_samples++;
     search->num_tests[w]++;
     pool_mark_told(&search->pool, search->pick.config, w);
-}
-
-int32_t ranked_sample(const struct search *search, int32_t workload, int32_t k)
-{
-    int32_t at = -1;
-    for (; k >= 0; k--) { /* the next in order of (time, number) */
-        int32_t next = -1;
-        for (int32_t i = 0; i < search->num_samples; i++) {
-            const struct sample *s = &search->samples[i];
-            if (s->failed || s->workload != workload)
-                continue;
-            bool after =
-                at < 0 || s->time > search->samples[at].time || (s->time == search->samples[at].time && i > at);
-            if (after && (next < 0 || s->time < search->samples[next].time))
-                next = i;
-        }
-        if (next < 0)
-            return -1;
-        at = next;
-    }
-    return at;
-}
-
-bool search_best(const struct search *search, int32_t workload, int32_t k, int32_t *values, double *time)
-{
-    int32_t sample = k >= 0 ? ranked_sample(search, workload, k) : -1;
-    if (sample < 0)
-        return false;
-    pool_values(&search->pool, search->samples[sample].config, values);
-    *time = search->samples[sample].time;
-    return true;
+    if (search->strategy->told)
+        search->strategy->told(search);
 }

@@ -71,6 +71,53 @@ struct stats_interval stats_bootstrap_median(const double *ratio, size_t n, doub
     return interval;
 }
 
+/* A comparison of equals. */
+static void draw_comparison(const double *ratio, size_t n, struct rng *rng, double *out, size_t num_ratios)
+{
+    for (size_t i = 0; i < num_ratios; i++) {
+        double drawn = ratio[rng_below(rng, n)];
+        out[i] = rng_below(rng, 2) ? drawn : 1 / drawn;
+    }
+}
+
+double stats_noise_floor(const double *ratio, size_t n, size_t num_ratios, double confidence, int comparisons,
+                         uint64_t seed)
+{
+    size_t count = comparisons > 1 ? (size_t)comparisons : 1;
+    double *draw = malloc(num_ratios * sizeof *draw), *gains = malloc(count * sizeof *gains), noise_floor = NAN;
+    if (draw && gains) {
+        struct rng rng;
+        rng_seed(&rng, seed);
+        for (size_t c = 0; c < count; c++) {
+            draw_comparison(ratio, n, &rng, draw, num_ratios);
+            double median = stats_median(draw, num_ratios);
+            gains[c] = median < 1 ? 1 / median : median;
+        }
+        qsort(gains, count, sizeof *gains, compare_doubles);
+        noise_floor = sorted_quantile(gains, count, confidence);
+    }
+    free(draw);
+    free(gains);
+    return noise_floor;
+}
+
+double stats_false_promotions(const double *ratio, size_t n, const struct stats_rule *rule, int comparisons,
+                              uint64_t seed)
+{
+    int count = comparisons > 1 ? comparisons : 1, promoted = 0;
+    double *draw = malloc(rule->num_ratios * sizeof *draw);
+    struct stats_interval interval = {NAN, NAN, NAN};
+    struct rng rng;
+    rng_seed(&rng, seed);
+    for (int c = 0; draw && c < count; c++) {
+        draw_comparison(ratio, n, &rng, draw, rule->num_ratios);
+        interval = stats_bootstrap_median(draw, rule->num_ratios, rule->confidence, rule->resamples, rng_next(&rng));
+        promoted += interval.low > rule->min_gain;
+    }
+    free(draw);
+    return isnan(interval.mid) ? NAN : (double)promoted / count;
+}
+
 /* Twice the average rank of x[i], counting from 1: below + equal are small enough to compare pairwise. */
 static double doubled_rank(const double *x, size_t n, size_t i)
 {

@@ -136,6 +136,8 @@ static bool copy_options(struct attune_tune_job *job, const attune_plan_options 
     job->options.size = sizeof job->options;
     job->options.strategy = options->strategy ? strdup(options->strategy) : NULL;
     job->options.journal = options->journal ? strdup(options->journal) : NULL;
+    job->options.family = options->family ? strdup(options->family) : NULL;
+    job->options.record = options->record ? strdup(options->record) : NULL;
     job->options.progress = note_progress;
     job->options.progress_priv = job;
     job->progress = options->progress;
@@ -143,7 +145,8 @@ static bool copy_options(struct attune_tune_job *job, const attune_plan_options 
     job->state.budget_tests = options->budget_tests;
     job->state.budget_seconds = options->budget_seconds;
     copy_string(job->state.phase, sizeof job->state.phase, "start");
-    return shapes && (job->options.strategy || !options->strategy) && (job->options.journal || !options->journal);
+    return shapes && (job->options.strategy || !options->strategy) && (job->options.journal || !options->journal) &&
+           (job->options.family || !options->family) && (job->options.record || !options->record);
 }
 
 static void job_free(struct attune_tune_job *job)
@@ -152,6 +155,8 @@ static void job_free(struct attune_tune_job *job)
     free((void *)job->plan_options.shapes);
     free((void *)job->options.strategy);
     free((void *)job->options.journal);
+    free((void *)job->options.family);
+    free((void *)job->options.record);
     free(job);
 }
 

@@ -23,8 +23,9 @@ static attune_outcome take_samples(struct tuning *tuning, struct tuned_workload 
     struct reference *reference = &workload->reference;
     attune_outcome outcome = candidate_calibrate(target, reference, candidate, MIN_SAMPLE_MS);
     double spent_ms = 0;
+    int32_t wanted = SAMPLES;
     for (bool last = false; outcome == ATTUNE_OUTCOME_OK && !last;) {
-        last = samples->count == SAMPLES - 1 || (samples->count >= FEW_SAMPLES - 1 && spent_ms > FEW_SAMPLES_MS);
+        last = samples->count >= wanted - 1 || (samples->count >= FEW_SAMPLES - 1 && spent_ms > FEW_SAMPLES_MS);
         if (last)
             outcome = candidate_poison(target, reference, candidate, &tuning->rng);
         if (outcome == ATTUNE_OUTCOME_OK)
@@ -33,10 +34,13 @@ static attune_outcome take_samples(struct tuning *tuning, struct tuned_workload 
             break;
         double probe = samples->ms[samples->count++];
         spent_ms += probe * candidate->launches;
-        if (samples->count == 1 && workload->best_ms > 0 && probe > SLOW_RATIO * workload->best_ms) {
+        bool slow = workload->best_ms > 0 && samples->ms[0] > SLOW_RATIO * workload->best_ms;
+        if (samples->count == 1 && slow && !tuning->recorder) {
             samples->time_ms = probe;
             return candidate->outcome = ATTUNE_OUTCOME_SLOW;
         }
+        if (slow)
+            wanted = FEW_SAMPLES;
         if (last)
             outcome = candidate_check(target, reference, candidate);
     }
@@ -66,8 +70,10 @@ attune_status test_proposal(struct tuning *tuning, struct tuned_workload *worklo
     if (status != ATTUNE_OK)
         return status;
     struct samples samples = {.count = 0};
+    uint64_t begin = clock_now_ns();
     attune_outcome outcome =
         candidate_verify(tuning->target, &workload->reference, &candidate, workload->best_ms, &tuning->rng);
+    uint64_t verified = clock_now_ns();
     if (outcome == ATTUNE_OUTCOME_OK)
         outcome = take_samples(tuning, workload, &candidate, &samples);
     bool right = outcome == ATTUNE_OUTCOME_OK || outcome == ATTUNE_OUTCOME_SLOW;
@@ -76,6 +82,17 @@ attune_status test_proposal(struct tuning *tuning, struct tuned_workload *worklo
     if (right && kernel_config_equal(&config, &workload->untuned))
         workload->default_ms = samples.time_ms;
     search_tell(tuning->search, right ? SEARCH_OK : SEARCH_FAILED, samples.time_ms);
+    if (tuning->recorder && tuning->record_status == ATTUNE_OK) {
+        double verify_ms = (double)(verified - begin) * 1e-6 - candidate.build_ms;
+        struct recorded_test test = {.values = proposal->values,
+                                     .outcome = outcome,
+                                     .samples = samples.ms,
+                                     .num_samples = samples.count,
+                                     .build_ms = candidate.build_ms,
+                                     .verify_ms = verify_ms > 0 ? verify_ms : 0,
+                                     .sample_ms = (double)(clock_now_ns() - verified) * 1e-6};
+        tuning->record_status = recorder_add(tuning->recorder, &test);
+    }
     record_outcome(tuning, workload, &candidate, samples.ms, samples.count, samples.time_ms);
     tuning->tests++;
     tuning->outcomes[outcome]++;

@@ -52,7 +52,11 @@ attune_status tune_check_options(const attune_tune_options *options)
     if (options->strategy && !search_strategy_find(options->strategy))
         return set_error(ATTUNE_ERROR_ENUM, "options.strategy is \"%s\"; attune_search_strategy lists those there are",
                          options->strategy);
-    return ATTUNE_OK;
+    struct restriction restriction;
+    if (options->record && options->policy != ATTUNE_EXHAUSTIVE)
+        return set_error(ATTUNE_ERROR_MISMATCH, "options.record needs policy EXHAUSTIVE (4); it is %d",
+                         (int)options->policy);
+    return restriction_parse(options->family, &restriction);
 }
 
 static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems,
@@ -70,6 +74,8 @@ static attune_status check_arguments(const attune_target *target, const attune_p
     attune_status status = tune_check_options(options);
     if (status != ATTUNE_OK)
         return status;
+    if (options->record && num_problems > 1)
+        return set_error(ATTUNE_ERROR_MISMATCH, "options.record takes one problem; there are %zu", num_problems);
     for (size_t i = 0; i < num_problems; i++) {
         if (!problems[i])
             return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "problems[%zu] is NULL", i);
@@ -155,7 +161,8 @@ static attune_status make_search(struct tuning *tuning)
     const attune_tune_options *o = tuning->options;
     double features[SEARCH_MAX_WORKLOADS * NUM_FEATURES];
     int32_t num_seeds = 0;
-    tuning_space_init(&tuning->space, &tuning->target->choice.limits, tuning->facts, tuning->num_active);
+    tuning_space_init(&tuning->space, &tuning->target->choice.limits, tuning->facts, tuning->num_active,
+                      &tuning->restriction);
     int32_t *seeds = calloc((size_t)MAX_SEEDS * (size_t)tuning->space.space.num_params, sizeof *seeds);
     if (!seeds)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for the search");
@@ -183,7 +190,14 @@ static attune_status make_search(struct tuning *tuning)
                                      .seeds = seeds};
     tuning->search = search_create(&tuning->space.space, &options);
     free(seeds);
-    return tuning->search ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for the search");
+    if (!tuning->search)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for the search");
+    struct search_proposal first;
+    if (o->family && !search_ask(tuning->search, &first))
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.family is \"%s\": no such configuration is valid", o->family);
+    return o->record ? recorder_create(o->record, tuning->target, tuning->workloads[tuning->active[0]].problem,
+                                       &tuning->space, &tuning->recorder)
+                     : ATTUNE_OK;
 }
 
 /* ---- the search */
@@ -194,7 +208,8 @@ static attune_status run_search(struct tuning *tuning, bool *exhausted)
     struct search_proposal proposal;
     int failures = 0;
     *exhausted = false;
-    while (!tuning->interrupted && tuning->journal_status == ATTUNE_OK && !budget_spent(tuning)) {
+    while (!tuning->interrupted && tuning->journal_status == ATTUNE_OK && tuning->record_status == ATTUNE_OK &&
+           !budget_spent(tuning)) {
         if (!search_ask(tuning->search, &proposal)) {
             *exhausted = true;
             break;
@@ -284,6 +299,8 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     tuning->phase = "search";
     bool exhausted;
     status = run_search(tuning, &exhausted);
+    if (tuning->recorder && tuning->record_status == ATTUNE_OK)
+        tuning->record_status = recorder_write(tuning->recorder, !exhausted);
     attune_status confirmed = status == ATTUNE_ERROR_OUT_OF_MEMORY ? status : confirm_all(tuning);
     if (status == ATTUNE_OK)
         status = confirmed;
@@ -299,6 +316,9 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     if (status == ATTUNE_OK && tuning->journal_status != ATTUNE_OK)
         status = set_error(tuning->journal_status, "the journal %s cannot be written; winners so far are kept",
                            summary->journal);
+    if (status == ATTUNE_OK && tuning->record_status != ATTUNE_OK)
+        status = set_error(tuning->record_status, "the record %s cannot be written; winners so far are kept",
+                           tuning->options->record);
     tuning->phase = "done";
     tuning_progress(tuning, NULL, NULL, 0);
     return status;
@@ -333,6 +353,7 @@ static attune_status tune(struct tuning *tuning, attune_tune_summary *summary)
 static void tuning_free(struct tuning *tuning)
 {
     search_destroy(tuning->search);
+    recorder_destroy(tuning->recorder);
     journal_close(&tuning->journal);
     for (int32_t i = 0; i < tuning->num_workloads; i++)
         if (tuning->workloads[i].reference.problem)
@@ -360,6 +381,7 @@ attune_status attune_tune(attune_target *target, const attune_problem *const *pr
         free(tuning);
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a tuning");
     }
+    restriction_parse(options->family, &tuning->restriction); /* was checked */
     tuning->target = target;
     tuning->options = options;
     tuning->num_workloads = (int32_t)num_problems;

@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "journal.h"
+#include "recorder.h"
 #include "rounds.h"
 #include "search/search.h"
 #include "tuning_space.h"
@@ -32,7 +33,10 @@ struct tuning {
     int32_t num_workloads, num_active;
     int32_t active[SEARCH_MAX_WORKLOADS]; /* workload of each of the search's */
     struct kernel_facts facts[SEARCH_MAX_WORKLOADS];
+    struct restriction restriction;
     struct tuning_space space;
+    struct recorder *recorder;    /* NULL: none */
+    attune_status record_status;  /* first failure to write */
     struct search *search;
     struct journal *journal;      /* NULL: not recorded */
     attune_status journal_status; /* first failure to write */

@@ -11,7 +11,7 @@ LAYERS = [
     'base',
     'cl family oracle search',
     'backend cache',
-    'desc',
+    'desc recorded',
     'problem',
     'portfolio',
     'select workload',
@@ -31,6 +31,7 @@ RANK = {module: rank for rank, line in enumerate(LAYERS) for module in line.spli
 ALIASES = {'plan_table.c': 'plan',
            'problem_parse.c': 'problem',
            'schedule_device.c': 'schedule',
+           'search_check.c': 'search_api', 'search_state.c': 'search_api',
            'workload_pages.c': 'workload', 'workload_pages.h': 'workload',
            # MEASURE: declared for the plan, done by the tuner. The one call upwards.
            'measure_plan.c': 'tuner'}

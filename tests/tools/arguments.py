@@ -21,7 +21,7 @@ def check(program, arguments, code, *texts):
     return run.stdout
 
 
-COMMANDS = ['devices', 'probe', 'tune', 'layout', 'cache', 'version', 'help']
+COMMANDS = ['devices', 'probe', 'tune', 'layout', 'search', 'cache', 'version', 'help']
 
 check(ATTUNE, [], 2, 'usage: attune COMMAND')
 check(ATTUNE, ['help'], 0, 'Exit codes:', *COMMANDS)

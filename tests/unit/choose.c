@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/rng.h"
@@ -92,6 +94,58 @@ static void small_problems_are_solved_exactly(void **state)
     }
 }
 
+/* The points that a choice does not serve, and its loss on the others. */
+static int32_t loss_served(const double *cost, int32_t points, int32_t candidates, uint32_t subset, double *worst,
+                           double *sum)
+{
+    int32_t unserved = 0;
+    *worst = *sum = 0;
+    for (int32_t p = 0; p < points; p++) {
+        double least = INFINITY;
+        for (int32_t c = 0; c < candidates; c++)
+            if (subset >> c & 1)
+                least = fmin(least, cost[p * candidates + c]);
+        unserved += isinf(least);
+        *worst = isinf(least) ? *worst : fmax(*worst, least);
+        *sum += isinf(least) ? 0 : least;
+    }
+    return unserved;
+}
+
+/* Half of the costs are not known: first as many points as possible are served, then at the least loss. */
+static void what_is_not_known_serves_nobody(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        struct rng rng;
+        rng_seed(&rng, seed);
+        int32_t points = 1 + (int32_t)rng_below(&rng, 8), candidates = 1 + (int32_t)rng_below(&rng, 8);
+        int32_t k = 1 + (int32_t)rng_below(&rng, 4), chosen[CHOOSE_MAX], assigned[8];
+        double cost[64], worst, sum, w, s;
+        for (int32_t i = 0; i < points * candidates; i++)
+            cost[i] = rng_below(&rng, 2) ? (double)rng_below(&rng, 12) / 8 : INFINITY;
+        int32_t count = choose_portfolio(cost, points, candidates, k, chosen, assigned);
+        assert_in_range(count, 0, k);
+        uint32_t subset = 0;
+        for (int32_t i = 0; i < count; i++)
+            subset |= 1u << chosen[i];
+        int32_t unserved = loss_served(cost, points, candidates, subset, &worst, &sum);
+        for (int32_t p = 0; p < points; p++) {
+            unserved -= assigned[p] == -1;
+            assert_true(assigned[p] == -1 || !isinf(cost[p * candidates + assigned[p]]));
+        }
+        assert_int_equal(unserved, 0);
+        unserved = loss_served(cost, points, candidates, subset, &worst, &sum);
+        for (uint32_t other = 1; other < 1u << candidates; other++) {
+            int32_t u = loss_served(cost, points, candidates, other, &w, &s);
+            bool better = u != unserved ? u < unserved : w != worst ? w < worst : s < sum - 1e-12;
+            if (better && ones(other) <= k)
+                fail_msg("seed %llu: %d points not served, loss (%g, %g); possible are %d, (%g, %g)",
+                         (unsigned long long)seed, unserved, worst, sum, u, w, s);
+        }
+    }
+}
+
 /* Too many subsets to look at: each point has one candidate of its own; eight groups of points also share one. */
 static void large_problems_find_what_is_shared(void **state)
 {
@@ -123,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_problems_are_solved_exactly),
+        cmocka_unit_test(what_is_not_known_serves_nobody),
         cmocka_unit_test(large_problems_find_what_is_shared),
         cmocka_unit_test(the_worst_point_decides),
     };

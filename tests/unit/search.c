@@ -120,10 +120,36 @@ static void exhausts_a_space_exactly(void **state)
             search_tell(search, SEARCH_OK, tile_time(p.workload, p.values));
         }
         assert_int_equal(tests, 2 * feasible);
+        assert_int_equal(search->num_refused, 0);
         assert_false(search_ask(search, &p));
         free(seen);
         search_destroy(search);
     }
+}
+
+static void propose_again(struct search *search, struct pick *pick)
+{
+    *pick = (struct pick){.config = search->num_samples ? search->samples[0].config : -1, .why = "again"};
+}
+
+/* A strategy that repeats itself, or names no configuration at all, is not listened to. */
+static void no_pair_is_measured_twice(void **state)
+{
+    (void)state;
+    const struct strategy stubborn = {.name = "stubborn", .propose = propose_again};
+    struct search_options options = one_workload("random", 10, 1);
+    struct search *search = create(&tile_space, &options);
+    search->strategy = &stubborn;
+    struct search_proposal p;
+    for (int t = 0; t < 5; t++) {
+        assert_true(search_ask(search, &p));
+        assert_string_equal(p.why, "random");
+        for (int i = 0; i < t; i++)
+            assert_true(search->pick.config != search->samples[i].config);
+        search_tell(search, SEARCH_OK, 1);
+    }
+    assert_int_equal(search->num_refused, 5);
+    search_destroy(search);
 }
 
 static void seeds_come_first(void **state)
@@ -483,6 +509,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),
         cmocka_unit_test(exhausts_a_space_exactly),
+        cmocka_unit_test(no_pair_is_measured_twice),
         cmocka_unit_test(seeds_come_first),
         cmocka_unit_test(finds_the_optimum_sooner_than_random),
         cmocka_unit_test(failures_are_avoided),
