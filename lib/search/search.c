@@ -186,9 +186,16 @@ static bool reserve_sample(struct search *search)
     return true;
 }
 
-static bool cross_is_due(const struct search *search)
+/* A test for the sake of the portfolio, after the strategy's. Where none can help, the strategy has one more. */
+static bool next_cross(struct search *search)
 {
-    return search->num_samples >= search->budget && search->num_samples < search->budget + search->num_cross;
+    if (search->num_samples < search->budget || search->num_samples >= search->budget + search->num_cross)
+        return false;
+    if (propose_cross(search, &search->pick))
+        return true;
+    search->budget++;
+    search->num_cross--;
+    return false;
 }
 
 void fill_proposal(const struct search *search, struct search_proposal *out)
@@ -205,7 +212,7 @@ bool search_ask(struct search *search, struct search_proposal *out)
     if (!search->pending) {
         if (!anything_open(search) || !reserve_sample(search))
             return false;
-        if (!next_seed(search) && !(cross_is_due(search) && propose_cross(search, &search->pick)))
+        if (!next_seed(search) && !next_cross(search))
             propose(search);
         search->pending = true;
     }
