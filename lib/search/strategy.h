@@ -71,7 +71,7 @@ struct strategy {
     void (*told)(struct search *search);
 };
 
-extern const struct strategy strategy_default, strategy_forest, strategy_random;
+extern const struct strategy strategy_default, strategy_forest, strategy_gp, strategy_random;
 
 /* A random open pair, of one workload or (-1) of any. There must be one. */
 void propose_random(struct search *search, int32_t workload, struct pick *pick);
