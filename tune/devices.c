@@ -64,24 +64,31 @@ static void print_reading(const attune_probe_reading *reading)
     printf(reading->note[0] ? " %s\n" : "\n", reading->note);
 }
 
+/* Names of the features in the mask that are set, i from first on. */
+static void print_features(const char *what, uint32_t features, int first, const char *const *names, int count)
+{
+    printf("%s: %s", what, features >> first & ((1u << count) - 1) ? "" : "none");
+    const char *separator = "";
+    for (int i = 0; i < count; i++)
+        if (features >> first & 1u << i) {
+            printf("%s%s", separator, names[i]);
+            separator = ", ";
+        }
+    printf("\n");
+}
+
 static void print_probe(const attune_probe_result *probe)
 {
-    static const char *const features[] = {"fp16 arithmetic",   "sub-groups", "int8 dot products",
-                                           "bf16 dot products", "vcvtph2ps",  "bf16 dot products outrun multiply-adds"};
-    const int num_features = (int)(sizeof features / sizeof features[0]);
+    static const char *const instructions[] = {"fp16 arithmetic", "sub-groups", "int8 dot products",
+                                               "bf16 dot products", "vcvtph2ps"};
+    static const char *const fast[] = {"bf16 dot products, against multiply-adds",
+                                       "loops whose bounds look non-uniform, against uniform ones"};
     print_device(&probe->device);
     for (int32_t i = 0; i < probe->num_readings; i++)
         print_reading(&probe->readings[i]);
-    printf("fp16 is widened by %s; optional instructions that run and are right: %s", probe->half_load,
-           probe->features ? "" : "none");
-    const char *separator = "";
-    for (int i = 0; i < num_features; i++) {
-        if (probe->features & 1u << i) {
-            printf("%s%s", separator, features[i]);
-            separator = ", ";
-        }
-    }
-    printf("\n");
+    printf("fp16 is widened by %s\n", probe->half_load);
+    print_features("optional instructions that run and are right", probe->features, 0, instructions, 5);
+    print_features("faster here", probe->features, 5, fast, 2);
     if (probe->failures[0])
         printf("failed: %s\n", probe->failures);
 }

@@ -146,14 +146,15 @@ ATTUNE_API attune_status attune_measure(attune_target *target, const attune_prob
 
 /* --------------------------------------------------------------------------------------------------- probe */
 
-/* Optional instructions, in attune_probe_result.features: shown to run, and to be right, by a probe. */
+/* In attune_probe_result.features: optional instructions that a probe showed to run, and to be right; and what it found faster. */
 typedef enum attune_feature {
     ATTUNE_FEATURE_FP16 = 1,       /* cl_khr_fp16 arithmetic */
     ATTUNE_FEATURE_SUB_GROUPS = 2, /* cl_khr_subgroups with shuffles */
     ATTUNE_FEATURE_DOT8 = 4,       /* cl_khr_integer_dot_product, four products of 8 bits */
     ATTUNE_FEATURE_BF16_DOT = 8,   /* vdpbf16ps, 512 bits wide */
     ATTUNE_FEATURE_F16C = 16,      /* vcvtph2ps, 512 bits wide */
-    ATTUNE_FEATURE_BF16_DOT_FAST = 32 /* BF16_DOT, and faster than fp32 multiply-adds */
+    ATTUNE_FEATURE_BF16_DOT_FAST = 32, /* BF16_DOT, and faster than fp32 multiply-adds */
+    ATTUNE_FEATURE_OPAQUE_LOOPS = 64   /* in kernels with barriers, loops whose bounds look non-uniform are at least twice as fast */
 } attune_feature;
 
 /* One figure. Names: "fma.fp32x1" ... "fma.fp32x16" (by lanes of a vector), "fma.fp16", "dot.bf16" (GFLOP/s), "dot.int8"

@@ -20,13 +20,19 @@ struct device_limits {
     int32_t half_load;           /* enum half_load */
 };
 
+/* A candidate for the untuned default. */
+struct backend_default {
+    const char *config; /* a family, with the values that are not its own defaults */
+    uint32_t features;  /* enum device_feature bits without which it is passed over, though it may run */
+};
+
 struct backend {
     const char *name;
     /* True if the backend can drive the device; *simulated[128] gets "" or what plays it. */
     bool (*match)(const struct cl_device *device, char *simulated, size_t size);
     void (*limits)(const struct cl_device *device, struct device_limits *out);
-    /* Families in the order in which their defaults are tried; NULL-terminated. The last one takes every problem. */
-    const char *const *default_families;
+    /* In the order in which they are tried, ended by one without a config. The last one takes every problem. */
+    const struct backend_default *defaults;
 };
 
 const struct backend *backend_find(const char *name);
@@ -62,8 +68,7 @@ void backend_device_info(const struct backend_choice *choice, attune_device_info
 bool backend_config_valid(const struct device_limits *limits, const struct kernel_facts *facts,
                           const struct kernel_config *config, char *why, size_t size);
 
-/* The untuned default: the first of the backend's families whose default values are valid and that has the features it wants as
- * a default. False if none is. */
+/* The untuned default: the first of the backend's that is valid and wants no feature that the device lacks. False if none is. */
 bool backend_default_config(const struct backend *backend, const struct device_limits *limits,
                             const struct kernel_facts *facts, struct kernel_config *out);
 

@@ -87,15 +87,9 @@ bool backend_default_config(const struct backend *backend, const struct device_l
                             const struct kernel_facts *facts, struct kernel_config *out)
 {
     char why[128];
-    for (const char *const *name = backend->default_families; *name; name++) {
-        int family = family_find(*name);
-        if (family < 0)
-            continue;
-        struct kernel_resources needs = {0};
-        family_default_config(family, out);
-        family_at(family)->resources(facts, out->values, &needs);
-        if (!(needs.default_features & ~limits->features) && backend_config_valid(limits, facts, out, why, sizeof why))
+    for (const struct backend_default *d = backend->defaults; d->config; d++)
+        if (!(d->features & ~limits->features) && kernel_config_parse(d->config, out) == ATTUNE_OK &&
+            backend_config_valid(limits, facts, out, why, sizeof why))
             return true;
-    }
     return false;
 }

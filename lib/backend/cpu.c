@@ -14,11 +14,12 @@ static bool match(const struct cl_device *device, char *simulated, size_t size)
 static void limits(const struct cl_device *device, struct device_limits *out)
 {
     *out = (struct device_limits){.max_work_group_size = device->max_work_group_size,
-                                   .work_group_multiple = 1,
-                                   .local_bytes = device->local_mem_bytes,
-                                   .private_bytes_group = PRIVATE_BYTES_GROUP};
+                                  .work_group_multiple = 1,
+                                  .local_bytes = device->local_mem_bytes,
+                                  .private_bytes_group = PRIVATE_BYTES_GROUP};
 }
 
-static const char *const default_families[] = {"decode_vector", "vector_dot", "vector_tile", "plain_row", NULL};
+static const struct backend_default defaults[] = {
+    {"decode_vector", 0}, {"vector_dot", FEATURE_BF16_DOT_FAST}, {"vector_tile", 0}, {"plain_row", 0}, {NULL, 0}};
 
-const struct backend backend_cpu = {"cpu", match, limits, default_families};
+const struct backend backend_cpu = {"cpu", match, limits, defaults};

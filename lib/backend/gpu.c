@@ -11,10 +11,10 @@ static bool match(const struct cl_device *device, char *simulated, size_t size)
 static void limits(const struct cl_device *device, struct device_limits *out)
 {
     *out = (struct device_limits){.max_work_group_size = device->max_work_group_size,
-                                   .work_group_multiple = 1,
-                                   .local_bytes = device->local_mem_bytes};
+                                  .work_group_multiple = 1,
+                                  .local_bytes = device->local_mem_bytes};
 }
 
-static const char *const default_families[] = {"decode_simt", "simt_tile", "plain_row", NULL};
+static const struct backend_default defaults[] = {{"decode_simt", 0}, {"simt_tile", 0}, {"plain_row", 0}, {NULL, 0}};
 
-const struct backend backend_gpu = {"gpu", match, limits, default_families};
+const struct backend backend_gpu = {"gpu", match, limits, defaults};

@@ -88,6 +88,13 @@ static void limits(const struct cl_device *device, struct device_limits *out)
     out->local_bytes = smaller(out->local_bytes, device->local_mem_bytes);
 }
 
-static const char *const default_families[] = {"decode_simt", "simt_tile", "plain_row", NULL};
+/* The second is for compilers that run the work-items of a group one after another. */
+static const struct backend_default defaults[] = {
+    {"decode_simt", 0},
+    {"simt_tile:WG_SIZE=64,VEC=16,BLOCK_Q=64,BLOCK_KV=96,ROW_VECS=2,COLS_PER_ITEM=2,O_IN_LOCAL=1,UNIFORM=0,UNROLL=1",
+     FEATURE_OPAQUE_LOOPS},
+    {"simt_tile", 0},
+    {"plain_row", 0},
+    {NULL, 0}};
 
-const struct backend backend_zw_m890 = {"zw-m890", match, limits, default_families};
+const struct backend backend_zw_m890 = {"zw-m890", match, limits, defaults};

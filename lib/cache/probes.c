@@ -7,8 +7,9 @@
 #include "cache/record.h"
 
 #define KIND "probe"
-#define ALL_FEATURES \
-    (FEATURE_FP16 | FEATURE_SUB_GROUPS | FEATURE_DOT8 | FEATURE_BF16_DOT | FEATURE_F16C | FEATURE_BF16_DOT_FAST)
+#define ALL_FEATURES                                                                                              \
+    (FEATURE_FP16 | FEATURE_SUB_GROUPS | FEATURE_DOT8 | FEATURE_BF16_DOT | FEATURE_F16C | FEATURE_BF16_DOT_FAST | \
+     FEATURE_OPAQUE_LOOPS)
 #define COUNT(x) (sizeof(x) / sizeof *(x))
 #define TEXT(name) \
 #name, FIELD_STRING, offsetof(attune_probe_reading, name), sizeof((attune_probe_reading *)0)->name, 0, 0

@@ -41,7 +41,8 @@ enum device_feature {
     FEATURE_DOT8 = 4,      /* cl_khr_integer_dot_product, 4 x 8 bit */
     FEATURE_BF16_DOT = 8,  /* vdpbf16ps on 512-bit vectors, by inline assembly */
     FEATURE_F16C = 16,     /* vcvtph2ps on 512-bit vectors, by inline assembly */
-    FEATURE_BF16_DOT_FAST = 32 /* FEATURE_BF16_DOT, and faster than fp32 multiply-adds */
+    FEATURE_BF16_DOT_FAST = 32, /* FEATURE_BF16_DOT, and faster than fp32 multiply-adds */
+    FEATURE_OPAQUE_LOOPS = 64  /* loops whose bounds look non-uniform are at least twice as fast */
 };
 
 /* How kernels widen fp16; the best that a probe found right. Integer arithmetic works everywhere. */
@@ -65,8 +66,7 @@ struct kernel_resources {
     int32_t tile_tokens, tile_heads;
     int32_t split_keys; /* least keys of a split; 0 = cannot */
     int32_t groups_per_unit;
-    uint32_t features;         /* without which it does not run */
-    uint32_t default_features; /* without which it is no default */
+    uint32_t features;
 };
 
 struct family_param {

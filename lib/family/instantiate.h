@@ -66,7 +66,6 @@ static inline int64_t family_max(int64_t a, int64_t b)
 #define SPLIT_KEYS(expression)
 #define GROUPS_PER_UNIT(expression)
 #define FEATURES(expression)
-#define DEFAULT_FEATURES(expression)
 #define PARAM(name, default, doc, ...) \
     {#name, doc, sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t), default, {__VA_ARGS__}},
 /* The empty last element: a family may have no parameter, and C has no empty array. */
@@ -100,7 +99,6 @@ static bool FAMILY_PASTE(FAMILY_ID, _valid)(const struct kernel_facts *facts, co
 #undef SPLIT_KEYS
 #undef GROUPS_PER_UNIT
 #undef FEATURES
-#undef DEFAULT_FEATURES
 
 #define CONSTRAINT(expression, text)
 #define WG_SIZE(expression) out->wg_size = (int32_t)(expression);
@@ -111,7 +109,6 @@ static bool FAMILY_PASTE(FAMILY_ID, _valid)(const struct kernel_facts *facts, co
 #define SPLIT_KEYS(expression) out->split_keys = (int32_t)(expression);
 #define GROUPS_PER_UNIT(expression) out->groups_per_unit = (int32_t)(expression);
 #define FEATURES(expression) out->features = (expression);
-#define DEFAULT_FEATURES(expression) out->default_features = (expression);
 static void FAMILY_PASTE(FAMILY_ID, _resources)(const struct kernel_facts *facts, const int32_t *next,
                                                 struct kernel_resources *out)
 {
@@ -143,7 +140,6 @@ const struct family FAMILY_PASTE(FAMILY_ID, _family) = {
 #undef SPLIT_KEYS
 #undef GROUPS_PER_UNIT
 #undef FEATURES
-#undef DEFAULT_FEATURES
 #undef MIN
 #undef MAX
 #undef FAMILY_ID

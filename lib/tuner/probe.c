@@ -138,6 +138,8 @@ static void probe_groups(struct probing *probing)
     double uniform = rate_of(probing, "loop_uniform"), opaque = uniform > 0 ? rate_of(probing, "loop_opaque") : 0;
     out->opaque_loop_gain = opaque > 0 ? opaque / uniform : 0;
     add_expected(probing, "loop.opaque_gain", out->opaque_loop_gain, "ratio");
+    if (out->opaque_loop_gain >= 2)
+        out->features |= FEATURE_OPAQUE_LOOPS;
 }
 
 static void probe_launch(struct probing *probing)

@@ -12,7 +12,8 @@
 _Static_assert((int)ATTUNE_FEATURE_FP16 == FEATURE_FP16 && (int)ATTUNE_FEATURE_SUB_GROUPS == FEATURE_SUB_GROUPS &&
                    (int)ATTUNE_FEATURE_DOT8 == FEATURE_DOT8 && (int)ATTUNE_FEATURE_BF16_DOT == FEATURE_BF16_DOT &&
                    (int)ATTUNE_FEATURE_F16C == FEATURE_F16C &&
-                   (int)ATTUNE_FEATURE_BF16_DOT_FAST == FEATURE_BF16_DOT_FAST,
+                   (int)ATTUNE_FEATURE_BF16_DOT_FAST == FEATURE_BF16_DOT_FAST &&
+                   (int)ATTUNE_FEATURE_OPAQUE_LOOPS == FEATURE_OPAQUE_LOOPS,
                "the public features are the families' own");
 
 /* NULL where the instruction ran and is right, else why not. */

@@ -93,7 +93,7 @@ static void figures_are_the_truth(void **state)
     check_figure(probe.fp16_gflops, 600);
     check_figure(probe.int8_dot_gops, 1400);
     check_reading(&probe, "sub_group.reduce", 5, "G/s");
-    assert_int_equal(probe.features, 63);
+    assert_int_equal(probe.features, 127);
     for (int64_t kib = 32; kib <= 16 << 10; kib *= 2) {
         char name[32];
         snprintf(name, sizeof name, kib < 1024 ? "read.%dKiB" : "read.%dMiB", (int)(kib < 1024 ? kib : kib >> 10));
@@ -132,7 +132,7 @@ static void broken_instructions_are_not_available(void **state)
     check_missing(&probe, "fma.fp16", "error: planted");
     check_missing(&probe, "sub_group.reduce", "no answer");
     check_figure(probe.int8_dot_gops, 1400);
-    assert_int_equal(probe.features, ATTUNE_FEATURE_DOT8);
+    assert_int_equal(probe.features, ATTUNE_FEATURE_DOT8 | ATTUNE_FEATURE_OPAQUE_LOOPS);
     assert_string_equal(probe.half_load, "integer");
     assert_int_equal(probe.max_work_group_size, 256);
     assert_non_null(strstr(reading(&probe, "work_group.largest")->note, "512: worker killed by signal 11"));
@@ -165,17 +165,17 @@ static void facts_are_kept_for_the_device(void **state)
     open_target(&f, "gpu");
     assert_int_equal(f.target->choice.limits.features, 0);
     check_ok(attune_probe(f.target, &probe));
-    assert_int_equal(f.target->choice.limits.features, 63);
+    assert_int_equal(f.target->choice.limits.features, 127);
     close_target(&f);
     open_target(&f, "gpu");
     const struct device_limits *limits = &f.target->choice.limits;
     assert_true(f.target->probed);
-    assert_int_equal(limits->features, 63);
+    assert_int_equal(limits->features, 127);
     assert_int_equal(limits->half_load, HALF_LOAD_F16C);
     assert_int_equal(limits->max_work_group_size, 512);
     assert_true(f.target->best.dot_gflops > 699);
     attune_context *context = open_context(f.cache);
-    assert_int_equal(context->choice.limits.features, 63);
+    assert_int_equal(context->choice.limits.features, 127);
     assert_int_equal(context->choice.limits.half_load, HALF_LOAD_F16C);
     assert_int_equal(context->choice.limits.max_work_group_size, 512);
     attune_context_destroy(&context);

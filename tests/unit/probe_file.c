@@ -116,7 +116,7 @@ static void out_of_range_is_not_written(void **state)
     struct cache *cache = open_user();
     struct cache_key key = sample_key();
     struct probe_record record = sample_record();
-    record.facts.features = 64;
+    record.facts.features = 128;
     assert_int_equal(cache_probe_store(cache, &key, &record), ATTUNE_ERROR_SYNTAX);
     record = sample_record();
     record.readings[0].value = NAN;
@@ -152,7 +152,7 @@ static void resealed(void **state)
 {
     (void)state;
     static const char *const changes[] = {
-        "{\"facts\": {\"features\": 64, \"half_load\": 2, \"max_work_group_size\": 1024}}",
+        "{\"facts\": {\"features\": 128, \"half_load\": 2, \"max_work_group_size\": 1024}}",
         "{\"facts\": {\"features\": -1, \"half_load\": 2, \"max_work_group_size\": 1024}}",
         "{\"facts\": {\"features\": 24, \"half_load\": 3, \"max_work_group_size\": 1024}}",
         "{\"facts\": {\"features\": 24, \"half_load\": 2, \"max_work_group_size\": -1}}",
