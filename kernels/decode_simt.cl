@@ -89,14 +89,6 @@ INLINE float sum_8(float8 x)
     return a.x + a.y + (a.z + a.w);
 }
 
-INLINE float highest(float16 x)
-{
-    float8 a = max(x.lo, x.hi);
-    float4 b = max(a.lo, a.hi);
-    float2 c = max(b.lo, b.hi);
-    return max(c.lo, c.hi);
-}
-
 // Asks for the line of 64 bytes at an element. pocl's prefetch() is empty; its compiler's builtin takes no global pointer.
 #if !PREFETCH
 #define ASK_FOR(element)

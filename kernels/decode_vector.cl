@@ -141,14 +141,6 @@ INLINE void chunk_scores(const float16 *q_tile, global const KV_T *const *rows, 
         p_tile[r * CHUNKS] = join_chunk(part[r]);
 }
 
-INLINE float highest(float16 x)
-{
-    float8 a = max(x.lo, x.hi);
-    float4 b = max(a.lo, a.hi);
-    float2 c = max(b.lo, b.hi);
-    return max(c.lo, c.hi);
-}
-
 INLINE float total(float16 x)
 {
     float8 a = x.lo + x.hi;
