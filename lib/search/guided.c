@@ -48,7 +48,7 @@ static const struct search_setting settings_default[] = {
     [FILLING] = SETTING_FILLING(6),
     [RANDOM_SHARE] = SETTING_RANDOM,
     [REFIT] = SETTING_REFIT(8),
-    [LOCAL_SHARE] = {"local_share", "share of tests that descend from what was found", 0.5, 0, 1, false},
+    [LOCAL_SHARE] = {"local_share", "share of tests that descend from what was found", 0.25, 0, 1, false},
     [KICK] = {"kick", "parameters that are changed to leave a local optimum", 3, 1, SEARCH_MAX_PARAMS, true},
 };
 
