@@ -290,7 +290,8 @@ static bool pick_most_promising(struct search *search, struct bayes *bayes, int3
     if (at < 0)
         return false;
     double log_time = (points->mean[at] * bayes->unit + bayes->level) * LOG_ONE + bayes->reference[workload];
-    *pick = (struct pick){bayes->config[at], workload, "model", exp2_fixed((int32_t)log_time)};
+    *pick = (struct pick){bayes->config[at], workload, "model", exp2_fixed((int32_t)log_time),
+                          deviation_there * bayes->unit};
     double gain = (best - points->mean[at] + deviation_there) * bayes->unit;
     bayes->turns.gain[workload] = gain < 0 ? 0 : gain > 1 ? 1 : gain;
     return true;

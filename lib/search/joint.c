@@ -48,7 +48,7 @@ void joint_propose_filling(struct search *search, int32_t workload, struct pick 
 {
     if (search->num_tests[workload] == 0 && search->num_samples > 0 &&
         pool_open(&search->pool, search->samples[0].config, workload)) {
-        *pick = (struct pick){search->samples[0].config, workload, "space-filling", 0};
+        *pick = (struct pick){search->samples[0].config, workload, "space-filling", 0, 0};
         return;
     }
     int64_t farthest = -1;

@@ -71,7 +71,8 @@ struct strategy {
     void (*told)(struct search *search);
 };
 
-extern const struct strategy strategy_default, strategy_forest, strategy_gp, strategy_random;
+extern const struct strategy strategy_default, strategy_exhaustive, strategy_random, strategy_genetic, strategy_annealing,
+    strategy_local_search, strategy_forest, strategy_gp, strategy_neighbourhood;
 
 /* A random open pair, of one workload or (-1) of any. There must be one. */
 void propose_random(struct search *search, int32_t workload, struct pick *pick);
