@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct model *model_create(const struct search *search, bool ranked, bool derived)
+struct model *model_create(const struct search *search, enum model_kind kind)
 {
     struct model *model = calloc(1, sizeof *model);
     if (!model)
         return NULL;
-    model->ranked = ranked;
-    bool ok = tree_inputs_create(&model->inputs, search, derived);
+    model->ranked = kind == MODEL_DERIVED;
+    bool ok = tree_inputs_create(&model->inputs, search, kind == MODEL_DERIVED);
     ok = forest_create(&model->forest, MODEL_TREES) && ok;
     if (!ok) {
         model_destroy(model);
@@ -119,6 +119,12 @@ bool model_fit(struct model *model, struct search *search, int32_t num_refit)
     return grow(model, search, num_refit);
 }
 
+struct model_estimate model_estimate(int64_t sum, int64_t squares, int32_t num_trees)
+{
+    double mean = (double)sum / num_trees, variance = (double)squares / num_trees - mean * mean;
+    return (struct model_estimate){mean, sqrt(variance > 0 ? variance : 0)};
+}
+
 struct model_estimate model_predict(const struct model *model, const struct search *search, int32_t config,
                                     int32_t workload, int32_t first, int32_t last)
 {
@@ -126,8 +132,7 @@ struct model_estimate model_predict(const struct model *model, const struct sear
     int64_t sum, squares;
     tree_inputs_fill(&model->inputs, search, config, workload, input);
     forest_sums(&model->forest, input, first, last, &sum, &squares);
-    double mean = (double)sum / (last - first), variance = (double)squares / (last - first) - mean * mean;
-    return (struct model_estimate){mean, sqrt(variance > 0 ? variance : 0)};
+    return model_estimate(sum, squares, last - first);
 }
 
 double model_log_time(const struct model *model, int32_t workload, double target)

@@ -11,6 +11,11 @@
 
 #define MODEL_TREES 32
 
+enum model_kind {
+    MODEL_PLAIN,   /* indices of values, relative times */
+    MODEL_DERIVED, /* derived inputs (tree_inputs.h), logarithms of ranks */
+};
+
 struct model {
     struct forest forest;
     struct tree_inputs inputs;
@@ -25,9 +30,12 @@ struct model_estimate {
     double mean, deviation; /* of the trees, in targets */
 };
 
-/* ranked: targets are logarithms of ranks. derived: see inputs.h. Where it is NULL memory ran out. */
-struct model *model_create(const struct search *search, bool ranked, bool derived);
+/* NULL when out of memory. */
+struct model *model_create(const struct search *search, enum model_kind kind);
 void model_destroy(struct model *model);
+
+/* Of num_trees trees' predictions, from their sum and the sum of their squares. */
+struct model_estimate model_estimate(int64_t sum, int64_t squares, int32_t num_trees);
 
 /* Grows num_refit trees again with all samples. False when there is nothing to fit, or no memory for it. */
 bool model_fit(struct model *model, struct search *search, int32_t num_refit);

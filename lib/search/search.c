@@ -12,7 +12,7 @@
 /* The first is what "no name" means. */
 static const struct strategy *const strategies[] = {
     &strategy_default,   &strategy_exhaustive,   &strategy_random, &strategy_genetic,
-    &strategy_annealing, &strategy_local_search, &strategy_forest, &strategy_gp, &strategy_neighbourhood,
+    &strategy_annealing, &strategy_local_search, &strategy_forest, &strategy_neighbourhood,
 };
 #define NUM_STRATEGIES ((int)(sizeof strategies / sizeof *strategies))
 

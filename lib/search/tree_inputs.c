@@ -91,7 +91,7 @@ void tree_inputs_destroy(struct tree_inputs *inputs)
 }
 
 void tree_inputs_fill(const struct tree_inputs *inputs, const struct search *search, int32_t config, int32_t workload,
-                 uint16_t *out)
+                      uint16_t *out)
 {
     const uint16_t *row = pool_row(&search->pool, config);
     uint16_t logs[SEARCH_MAX_PARAMS];

@@ -36,6 +36,6 @@ bool tree_inputs_create(struct tree_inputs *inputs, const struct search *search,
 void tree_inputs_destroy(struct tree_inputs *inputs);
 /* out[inputs->count] */
 void tree_inputs_fill(const struct tree_inputs *inputs, const struct search *search, int32_t config, int32_t workload,
-                 uint16_t *out);
+                      uint16_t *out);
 
 #endif
