@@ -10,8 +10,8 @@
 #include "improvement.h"
 #include "inputs.h"
 #include "joint.h"
+#include "model.h"
 #include "strategy.h"
-#include "tree_points.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@
 #define NUM_ELITE 3    /* whose neighbours are always compared */
 #define MAX_NEIGHBOURS 512
 #define LEAST_VARIANCE 1e-6F
+#define TREES_REFIT 4
 #define PATIENCE 15 /* tests without a new best before the process alone chooses */
 
 enum { SPACE_FILLING };
@@ -39,7 +40,6 @@ struct bayes {
     struct gp_points points;
     struct inputs inputs;
     struct model *forest;
-    struct tree_points tree_points; /* the same as points */
     struct improvement improvement;
     struct joint_turns turns;
     int32_t modelled[MAX_ROWS];         /* sample of each row of gp */
@@ -57,7 +57,6 @@ static void destroy(void *state)
     struct bayes *bayes = state;
     if (bayes->forest)
         model_destroy(bayes->forest);
-    tree_points_destroy(&bayes->tree_points);
     gp_points_destroy(&bayes->points);
     gp_destroy(&bayes->gp);
     inputs_destroy(&bayes->inputs);
@@ -75,8 +74,7 @@ static void *create(const struct search *search)
     bayes->workload = malloc(MAX_POINTS * sizeof *bayes->workload);
     bayes->forest = model_create(search, MODEL_DERIVED);
     improvement_create(&bayes->improvement);
-    if (bayes->config && bayes->workload && bayes->forest &&
-        tree_points_create(&bayes->tree_points, bayes->forest, MAX_POINTS) && inputs_create(&bayes->inputs, search) &&
+    if (bayes->config && bayes->workload && bayes->forest && inputs_create(&bayes->inputs, search) &&
         gp_create(&bayes->gp, bayes->inputs.num_inputs, MAX_ROWS) &&
         gp_points_create(&bayes->points, &bayes->gp, MAX_POINTS))
         return bayes;
@@ -165,7 +163,6 @@ static void add_point(const struct search *search, struct bayes *bayes, int32_t 
     bayes->workload[i] = workload;
     inputs_fill(&bayes->inputs, search, config, workload,
                 bayes->points.inputs + (size_t)i * (size_t)bayes->inputs.num_inputs);
-    tree_points_add(&bayes->tree_points, bayes->forest, search, config, workload);
 }
 
 /* Open neighbours of the best configurations, no more than max. */
@@ -205,7 +202,6 @@ static void choose_points(struct search *search, struct bayes *bayes)
     struct gp_points *points = &bayes->points;
     int32_t share = MAX_POINTS / search->num_workloads;
     points->count = points->num_samples = 0;
-    tree_points_clear(&bayes->tree_points);
     bayes->all_points = search->pool.complete;
     for (int32_t w = 0; w < search->num_workloads; w++) {
         int32_t from = points->count;
@@ -283,11 +279,11 @@ static double incumbent(const struct search *search, const struct bayes *bayes, 
     return least < INFINITY ? least : least_of_all;
 }
 
-/* Expected improvement at point i by the forest. */
-static double improvement_by_trees(const struct search *search, const struct bayes *bayes, int32_t i)
+/* Expected improvement on a target of `best` by the forest. */
+static double improvement_by_trees(const struct search *search, const struct bayes *bayes, int32_t config,
+                                   int32_t workload, double best)
 {
-    struct model_estimate estimate = tree_points_estimate(&bayes->tree_points, i);
-    double best = model_target(bayes->forest, search->best[bayes->workload[i]]);
+    struct model_estimate estimate = model_predict(bayes->forest, search, config, workload, 0, MODEL_TREES);
     double deviation = estimate.deviation + 1; /* of the fixed point: never 0 */
     return deviation * improvement_expected(&bayes->improvement, (best - estimate.mean) / deviation);
 }
@@ -303,15 +299,21 @@ static bool pick_most_promising(struct search *search, struct bayes *bayes, int3
                                 struct pick *pick)
 {
     const struct gp_points *points = &bayes->points;
-    double best = incumbent(search, bayes, workload), most = -1;
+    double best = incumbent(search, bayes, workload), most = -1, best_by_trees = 0, bound = 0;
     int32_t at = -1;
+    if (by_both) {
+        best_by_trees = model_target(bayes->forest, search->best[workload]);
+        bound = best_by_trees + 0.5 * model_target(bayes->forest, -1) + 1;
+    }
     for (int32_t i = 0; i < points->count; i++) {
         if (bayes->workload[i] != workload || !pool_open(&search->pool, bayes->config[i], workload))
             continue;
         double deviation = deviation_at(bayes, i);
         double value = deviation * improvement_expected(&bayes->improvement, (best - points->mean[i]) / deviation);
+        if (by_both && value * bound <= most)
+            continue;
         if (by_both)
-            value *= improvement_by_trees(search, bayes, i);
+            value *= improvement_by_trees(search, bayes, bayes->config[i], workload, best_by_trees);
         if (value > most) {
             most = value;
             at = i;
@@ -340,7 +342,7 @@ static bool propose_by_models(struct search *search, struct bayes *bayes, int32_
 {
     if (!fit(search, bayes))
         return false;
-    bool by_both = !is_stuck(search, workload) && tree_points_fit(&bayes->tree_points, bayes->forest, search);
+    bool by_both = !is_stuck(search, workload) && model_fit(bayes->forest, search, TREES_REFIT);
     return pick_most_promising(search, bayes, workload, by_both, pick);
 }
 

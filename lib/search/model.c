@@ -119,12 +119,6 @@ bool model_fit(struct model *model, struct search *search, int32_t num_refit)
     return grow(model, search, num_refit);
 }
 
-struct model_estimate model_estimate(int64_t sum, int64_t squares, int32_t num_trees)
-{
-    double mean = (double)sum / num_trees, variance = (double)squares / num_trees - mean * mean;
-    return (struct model_estimate){mean, sqrt(variance > 0 ? variance : 0)};
-}
-
 struct model_estimate model_predict(const struct model *model, const struct search *search, int32_t config,
                                     int32_t workload, int32_t first, int32_t last)
 {
@@ -132,7 +126,8 @@ struct model_estimate model_predict(const struct model *model, const struct sear
     int64_t sum, squares;
     tree_inputs_fill(&model->inputs, search, config, workload, input);
     forest_sums(&model->forest, input, first, last, &sum, &squares);
-    return model_estimate(sum, squares, last - first);
+    double mean = (double)sum / (last - first), variance = (double)squares / (last - first) - mean * mean;
+    return (struct model_estimate){mean, sqrt(variance > 0 ? variance : 0)};
 }
 
 double model_log_time(const struct model *model, int32_t workload, double target)

@@ -34,9 +34,6 @@ struct model_estimate {
 struct model *model_create(const struct search *search, enum model_kind kind);
 void model_destroy(struct model *model);
 
-/* Of num_trees trees' predictions, from their sum and the sum of their squares. */
-struct model_estimate model_estimate(int64_t sum, int64_t squares, int32_t num_trees);
-
 /* Grows num_refit trees again with all samples. False when there is nothing to fit, or no memory for it. */
 bool model_fit(struct model *model, struct search *search, int32_t num_refit);
 /* Estimate by the trees [first, last), see forest.h. */
