@@ -2,10 +2,11 @@
  *
  * The default: Bayesian optimisation by two models of log time over (configuration, workload) pairs that err in
  * different places. A Gaussian process over the parameters' values: smooth, and fit to jump far. A forest over products
- * and ratios of them, of ranks: steps and constraints between parameters. The pair with the largest product of expected
- * improvements is next; when that has found nothing for a while, the process alone chooses, since the forest may have
- * written the optimum off. The slow tail of the times is cut off for the process: only the order of the fast matters,
- * and it shall not bend to the slow. Failures count as slower still. */
+ * and ratios of them, of ranks: steps and constraints between parameters. The pair with the largest expected
+ * improvement by the process is next, and every other time the one with the largest product of both models'
+ * improvements; not so when nothing better was found for a while, since the forest may have written the optimum off.
+ * Both choose after a failure, too: limits are steps. The slow tail of the times is cut off for the process: only the
+ * order of the fast matters, and it shall not bend to the slow. Failures count as slower still. */
 #include "gp.h"
 #include "improvement.h"
 #include "inputs.h"
@@ -27,7 +28,7 @@
 #define MAX_NEIGHBOURS 512
 #define LEAST_VARIANCE 1e-6F
 #define TREES_REFIT 4
-#define PATIENCE 15 /* tests without a new best before the process alone chooses */
+#define PATIENCE 15 /* tests without a new best, from which on the process alone chooses */
 
 enum { SPACE_FILLING };
 
@@ -342,7 +343,9 @@ static bool propose_by_models(struct search *search, struct bayes *bayes, int32_
 {
     if (!fit(search, bayes))
         return false;
-    bool by_both = !is_stuck(search, workload) && model_fit(bayes->forest, search, TREES_REFIT);
+    bool is_turn = search->num_tests[workload] % 2 == 0 && !is_stuck(search, workload);
+    bool by_both =
+        (is_turn || search->samples[search->num_samples - 1].failed) && model_fit(bayes->forest, search, TREES_REFIT);
     return pick_most_promising(search, bayes, workload, by_both, pick);
 }
 
@@ -362,7 +365,7 @@ static void propose(struct search *search, struct pick *pick)
 
 const struct strategy strategy_default = {
     .name = "default",
-    .doc = "seeds, space-filling samples, then expected improvement by a Gaussian process and a forest",
+    .doc = "seeds, space-filling samples, then expected improvement by a Gaussian process, or by it and a forest",
     .settings = settings,
     .num_settings = sizeof settings / sizeof *settings,
     .create = create,
