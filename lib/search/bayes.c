@@ -27,8 +27,8 @@
 #define NUM_ELITE 3    /* whose neighbours are always compared */
 #define MAX_NEIGHBOURS 512
 #define LEAST_VARIANCE 1e-6F
-#define TREES_REFIT 4
-#define PATIENCE 15 /* tests without a new best, from which on the process alone chooses */
+#define TREES_REFIT 4 /* trees of the forest that are grown again before it is asked */
+#define PATIENCE 15   /* tests without a new best, from which on the process alone chooses */
 
 enum { SPACE_FILLING };
 
@@ -302,7 +302,7 @@ static bool pick_most_promising(struct search *search, struct bayes *bayes, int3
     const struct gp_points *points = &bayes->points;
     double best = incumbent(search, bayes, workload), most = -1, best_by_trees = 0, bound = 0;
     int32_t at = -1;
-    if (by_both) {
+    if (by_both) { /* targets lie in [0, that of a failure], so that no improvement by trees is above the bound */
         best_by_trees = model_target(bayes->forest, search->best[workload]);
         bound = best_by_trees + 0.5 * model_target(bayes->forest, -1) + 1;
     }
