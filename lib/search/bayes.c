@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bayesian optimisation: a Gaussian process over (configuration, workload) pairs predicts log time, and the pair with
- * the largest expected improvement is next. The slow tail of the times is cut off, since only the order of the fast
- * matters and the process shall not bend to the slow; failures count as slower still. */
+ * The default: Bayesian optimisation by two models of log time over (configuration, workload) pairs that err in
+ * different places. A Gaussian process over the parameters' values: smooth, and fit to jump far. A forest over products
+ * and ratios of them, of ranks: steps and constraints between parameters. The pair with the largest expected
+ * improvement by the process is next, and every other time the one with the largest product of both models'
+ * improvements; not so when nothing better was found for a while, since the forest may have written the optimum off.
+ * Both choose after a failure, too: limits are steps. The slow tail of the times is cut off for the process: only the
+ * order of the fast matters, and it shall not bend to the slow. Failures count as slower still. */
 #include "gp.h"
 #include "improvement.h"
 #include "inputs.h"
 #include "joint.h"
+#include "model.h"
 #include "strategy.h"
 
 #include <math.h>
@@ -22,6 +27,8 @@
 #define NUM_ELITE 3    /* whose neighbours are always compared */
 #define MAX_NEIGHBOURS 512
 #define LEAST_VARIANCE 1e-6F
+#define TREES_REFIT 4 /* trees of the forest that are grown again before it is asked */
+#define PATIENCE 15   /* tests without a new best, from which on the process alone chooses */
 
 enum { SPACE_FILLING };
 
@@ -33,6 +40,7 @@ struct bayes {
     struct gp gp;
     struct gp_points points;
     struct inputs inputs;
+    struct model *forest;
     struct improvement improvement;
     struct joint_turns turns;
     int32_t modelled[MAX_ROWS];         /* sample of each row of gp */
@@ -48,6 +56,8 @@ struct bayes {
 static void destroy(void *state)
 {
     struct bayes *bayes = state;
+    if (bayes->forest)
+        model_destroy(bayes->forest);
     gp_points_destroy(&bayes->points);
     gp_destroy(&bayes->gp);
     inputs_destroy(&bayes->inputs);
@@ -63,8 +73,9 @@ static void *create(const struct search *search)
         return NULL;
     bayes->config = malloc(MAX_POINTS * sizeof *bayes->config);
     bayes->workload = malloc(MAX_POINTS * sizeof *bayes->workload);
+    bayes->forest = model_create(search, MODEL_DERIVED);
     improvement_create(&bayes->improvement);
-    if (bayes->config && bayes->workload && inputs_create(&bayes->inputs, search) &&
+    if (bayes->config && bayes->workload && bayes->forest && inputs_create(&bayes->inputs, search) &&
         gp_create(&bayes->gp, bayes->inputs.num_inputs, MAX_ROWS) &&
         gp_points_create(&bayes->points, &bayes->gp, MAX_POINTS))
         return bayes;
@@ -269,31 +280,73 @@ static double incumbent(const struct search *search, const struct bayes *bayes, 
     return least < INFINITY ? least : least_of_all;
 }
 
-/* The open point of workload with the largest expected improvement; false when there is none. */
-static bool pick_most_promising(struct search *search, struct bayes *bayes, int32_t workload, struct pick *pick)
+/* Expected improvement on a target of `best` by the forest. */
+static double improvement_by_trees(const struct search *search, const struct bayes *bayes, int32_t config,
+                                   int32_t workload, double best)
+{
+    struct model_estimate estimate = model_predict(bayes->forest, search, config, workload, 0, MODEL_TREES);
+    double deviation = estimate.deviation + 1; /* of the fixed point: never 0 */
+    return deviation * improvement_expected(&bayes->improvement, (best - estimate.mean) / deviation);
+}
+
+static double deviation_at(const struct bayes *bayes, int32_t i)
+{
+    double variance = bayes->points.variance[i];
+    return sqrt((variance > LEAST_VARIANCE ? variance : LEAST_VARIANCE) * bayes->gp.scale);
+}
+
+/* The open point of workload that the process, or both models, promise most of; false when there is none. */
+static bool pick_most_promising(struct search *search, struct bayes *bayes, int32_t workload, bool by_both,
+                                struct pick *pick)
 {
     const struct gp_points *points = &bayes->points;
-    double best = incumbent(search, bayes, workload), most = -1, deviation_there = 0;
+    double best = incumbent(search, bayes, workload), most = -1, best_by_trees = 0, bound = 0;
     int32_t at = -1;
+    if (by_both) { /* targets lie in [0, that of a failure], so that no improvement by trees is above the bound */
+        best_by_trees = model_target(bayes->forest, search->best[workload]);
+        bound = best_by_trees + 0.5 * model_target(bayes->forest, -1) + 1;
+    }
     for (int32_t i = 0; i < points->count; i++) {
         if (bayes->workload[i] != workload || !pool_open(&search->pool, bayes->config[i], workload))
             continue;
-        double variance = points->variance[i] > LEAST_VARIANCE ? points->variance[i] : LEAST_VARIANCE;
-        double deviation = sqrt(variance * bayes->gp.scale);
+        double deviation = deviation_at(bayes, i);
         double value = deviation * improvement_expected(&bayes->improvement, (best - points->mean[i]) / deviation);
+        if (by_both && value * bound <= most)
+            continue;
+        if (by_both)
+            value *= improvement_by_trees(search, bayes, bayes->config[i], workload, best_by_trees);
         if (value > most) {
             most = value;
-            deviation_there = deviation;
             at = i;
         }
     }
     if (at < 0)
         return false;
     double log_time = (points->mean[at] * bayes->unit + bayes->level) * LOG_ONE + bayes->reference[workload];
-    *pick = (struct pick){bayes->config[at], workload, "model", exp2_fixed((int32_t)log_time)};
-    double gain = (best - points->mean[at] + deviation_there) * bayes->unit;
+    double deviation = deviation_at(bayes, at) * bayes->unit;
+    *pick = (struct pick){bayes->config[at], workload, "model", exp2_fixed((int32_t)log_time), deviation};
+    double gain = (best - points->mean[at]) * bayes->unit + deviation;
     bayes->turns.gain[workload] = gain < 0 ? 0 : gain > 1 ? 1 : gain;
     return true;
+}
+
+static bool is_stuck(const struct search *search, int32_t workload)
+{
+    int32_t since = 0;
+    for (int32_t i = search->best[workload] + 1; i < search->num_samples; i++)
+        since += search->samples[i].workload == workload;
+    return since > PATIENCE;
+}
+
+/* False when the models cannot tell. */
+static bool propose_by_models(struct search *search, struct bayes *bayes, int32_t workload, struct pick *pick)
+{
+    if (!fit(search, bayes))
+        return false;
+    bool is_turn = search->num_tests[workload] % 2 == 0 && !is_stuck(search, workload);
+    bool by_both =
+        (is_turn || search->samples[search->num_samples - 1].failed) && model_fit(bayes->forest, search, TREES_REFIT);
+    return pick_most_promising(search, bayes, workload, by_both, pick);
 }
 
 static void propose(struct search *search, struct pick *pick)
@@ -306,13 +359,13 @@ static void propose(struct search *search, struct pick *pick)
     int32_t workload = joint_next_workload(search, &bayes->turns);
     if (joint_filling_is_due(search, workload, (int32_t)search->settings[SPACE_FILLING]))
         joint_propose_filling(search, workload, pick);
-    else if (!fit(search, bayes) || !pick_most_promising(search, bayes, workload, pick))
+    else if (!propose_by_models(search, bayes, workload, pick))
         propose_random(search, workload, pick);
 }
 
-const struct strategy strategy_gp = {
-    .name = "gp",
-    .doc = "space-filling samples, then a Gaussian process's largest expected improvement",
+const struct strategy strategy_default = {
+    .name = "default",
+    .doc = "seeds, space-filling samples, then expected improvement by a Gaussian process, or by it and a forest",
     .settings = settings,
     .num_settings = sizeof settings / sizeof *settings,
     .create = create,

@@ -46,7 +46,8 @@ static double split_gain(const struct grower *g, const uint16_t *x, const struct
     return (double)left * (double)left / count + right * right / (r->end - r->begin - count);
 }
 
-/* Tries one random threshold for each input that varies; false if none does. */
+/* Tries one random threshold for each of a random half of the inputs that vary (at least one); false if none does. The
+ * other half makes trees differ, where many inputs tell the same. */
 static bool choose_split(struct grower *g, const struct range *r, struct forest_node *node)
 {
     double best = -1;
@@ -58,7 +59,7 @@ static bool choose_split(struct grower *g, const struct range *r, struct forest_
             low = value < low ? value : low;
             high = value > high ? value : high;
         }
-        if (low == high)
+        if (low == high || (best >= 0 && rng_below(g->rng, 2)))
             continue;
         uint16_t threshold = (uint16_t)(low + rng_below(g->rng, (uint64_t)(high - low)));
         double gain = split_gain(g, x, r, threshold);

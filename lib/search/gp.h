@@ -13,7 +13,8 @@
 #include "search.h"
 
 #define GP_SPAN 256 /* coordinates lie in [0, GP_SPAN] */
-#define GP_MAX_INPUTS (SEARCH_MAX_PARAMS + SEARCH_MAX_FEATURES)
+#define GP_MAX_COORDINATES (2 * SEARCH_MAX_PARAMS)
+#define GP_MAX_INPUTS (GP_MAX_COORDINATES + SEARCH_MAX_FEATURES)
 #define GP_LENGTHS 13 /* 2^-2 to 2^4 spans, half an octave apart */
 #define GP_NOISES 8   /* variance of the noise over that of the signal: 1, 1/4, ..., 2^-14 */
 

@@ -25,6 +25,30 @@ static void fill_coordinates(const struct search_param *param, uint16_t *out)
     }
 }
 
+/* False where the odd parts tell nothing. */
+static bool fill_odd_parts(const struct search_param *param, uint16_t *out)
+{
+    int32_t most = 0;
+    for (int32_t i = 0; i < param->num_values; i++) {
+        int32_t odd = param->values[i];
+        if (odd < 1 || param->num_values < 3)
+            return false;
+        while (odd % 2 == 0)
+            odd /= 2;
+        out[i] = (uint16_t)(log2_fixed(odd) >> 8);
+        most = out[i] > most ? out[i] : most;
+    }
+    for (int32_t i = 0; i < param->num_values && most > 0; i++)
+        out[i] = (uint16_t)(GP_SPAN * out[i] / most);
+    return most > 0;
+}
+
+static void add_coordinate(struct inputs *inputs, int32_t param, uint16_t *coordinate)
+{
+    inputs->coordinate[inputs->num_coordinates] = coordinate;
+    inputs->param[inputs->num_coordinates++] = param;
+}
+
 static void add_features(struct inputs *inputs, const struct search *search)
 {
     for (int32_t f = 0; f < search->num_features; f++) {
@@ -43,7 +67,7 @@ bool inputs_create(struct inputs *inputs, const struct search *search)
     const struct pool *pool = &search->pool;
     size_t total = 1;
     for (int32_t p = 0; p < pool->num_params; p++)
-        total += (size_t)pool->params[p].num_values;
+        total += 2 * (size_t)pool->params[p].num_values;
     *inputs = (struct inputs){.coordinates = malloc(total * sizeof *inputs->coordinates)};
     uint16_t *next = inputs->coordinates;
     if (!next)
@@ -52,12 +76,15 @@ bool inputs_create(struct inputs *inputs, const struct search *search)
         if (pool->params[p].num_values < 2)
             continue;
         fill_coordinates(&pool->params[p], next);
-        inputs->coordinate[inputs->num_params] = next;
-        inputs->param[inputs->num_params++] = p;
+        add_coordinate(inputs, p, next);
         next += pool->params[p].num_values;
+        if (fill_odd_parts(&pool->params[p], next)) {
+            add_coordinate(inputs, p, next);
+            next += pool->params[p].num_values;
+        }
     }
     add_features(inputs, search);
-    inputs->num_inputs = inputs->num_params + inputs->num_features;
+    inputs->num_inputs = inputs->num_coordinates + inputs->num_features;
     if (inputs->num_inputs == 0)
         inputs->num_inputs = 1; /* stays 0 */
     return true;
@@ -73,10 +100,10 @@ void inputs_fill(const struct inputs *inputs, const struct search *search, int32
 {
     const uint16_t *row = pool_row(&search->pool, config);
     out[0] = 0;
-    for (int32_t i = 0; i < inputs->num_params; i++)
+    for (int32_t i = 0; i < inputs->num_coordinates; i++)
         out[i] = inputs->coordinate[i][row[inputs->param[i]]];
     for (int32_t i = 0; i < inputs->num_features; i++) {
         int32_t rank = search->features[workload][inputs->feature[i]];
-        out[inputs->num_params + i] = (uint16_t)(GP_SPAN * rank / inputs->most[i]);
+        out[inputs->num_coordinates + i] = (uint16_t)(GP_SPAN * rank / inputs->most[i]);
     }
 }

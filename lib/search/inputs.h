@@ -7,14 +7,16 @@
 #include "strategy.h"
 
 /* Parameters with one value and features that all workloads share are left out. The coordinate of a value lies between
- * its place by size (by logarithm where the values span a ratio, since tiles act by ratios) and its place by rank. */
+ * its place by size (by logarithm where the values span a ratio, since tiles act by ratios) and its place by rank.
+ * Beside it stands one for the value's odd part: powers of two, and sizes that divide what is one, may be alike however
+ * far apart they are. */
 struct inputs {
     int32_t num_inputs; /* at least 1 */
-    int32_t num_params, num_features;
-    int32_t param[SEARCH_MAX_PARAMS], feature[SEARCH_MAX_FEATURES];
-    uint16_t most[SEARCH_MAX_FEATURES];      /* largest rank of the feature */
-    uint16_t *coordinates;                   /* of all values */
-    uint16_t *coordinate[SEARCH_MAX_PARAMS]; /* of values of param[i] */
+    int32_t num_coordinates, num_features;
+    int32_t param[GP_MAX_COORDINATES], feature[SEARCH_MAX_FEATURES];
+    uint16_t most[SEARCH_MAX_FEATURES];       /* largest rank of the feature */
+    uint16_t *coordinates;                    /* of all values */
+    uint16_t *coordinate[GP_MAX_COORDINATES]; /* of values of param[i] */
 };
 
 /* False when out of memory; inputs_destroy is due in any case. */

@@ -31,7 +31,7 @@ bool joint_filling_is_due(const struct search *search, int32_t workload, int32_t
     int32_t most = search->budget / 4 / search->num_workloads, each = num_filling / search->num_workloads;
     each = each < MIN_FILLING ? MIN_FILLING : each;
     each = each > most ? most : each;
-    return search->num_tests[workload] - search->num_seed_tests[workload] < each;
+    return search->num_tests[workload] < each;
 }
 
 /* Distance in value indices, each parameter's range scaled to LOG_ONE. */
@@ -48,7 +48,7 @@ void joint_propose_filling(struct search *search, int32_t workload, struct pick 
 {
     if (search->num_tests[workload] == 0 && search->num_samples > 0 &&
         pool_open(&search->pool, search->samples[0].config, workload)) {
-        *pick = (struct pick){search->samples[0].config, workload, "space-filling", 0};
+        *pick = (struct pick){search->samples[0].config, workload, "space-filling", 0, 0};
         return;
     }
     int64_t farthest = -1;

@@ -15,7 +15,8 @@ struct joint_turns {
 /* Weighted round robin over the workloads that have open pairs. */
 int32_t joint_next_workload(const struct search *search, struct joint_turns *turns);
 
-/* Whether workload has had fewer than its share of num_filling tests beside its seeds. */
+/* Whether workload has had fewer than its share of num_filling tests. Seeds count: the model learns from
+ * them, and beside them few of the space's far corners are worth a test. */
 bool joint_filling_is_due(const struct search *search, int32_t workload, int32_t num_filling);
 /* The random open pair that is farthest from every sample. Without seeds each workload starts with the same
  * configuration, so that the references compare. */

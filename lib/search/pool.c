@@ -382,3 +382,9 @@ int32_t pool_nth_open(const struct pool *pool, int32_t workload, int64_t k)
             return i;
     return -1;
 }
+
+int32_t pool_find_row(struct pool *pool, uint16_t *row)
+{
+    make_canonical(pool, row);
+    return pool_find(pool, row);
+}

@@ -66,6 +66,9 @@ bool pool_extend(struct pool *pool, struct rng *rng);
 #define POOL_NEIGHBOUR_STEPS 16
 int32_t pool_neighbours(struct pool *pool, int32_t config, int32_t workload, int32_t *out, int32_t max);
 
+/* Brings the row into canonical form; the number of its configuration, as pool_find. */
+int32_t pool_find_row(struct pool *pool, uint16_t *row);
+
 /* The k-th open configuration of workload, k < remaining[workload]. */
 int32_t pool_nth_open(const struct pool *pool, int32_t workload, int64_t k);
 

@@ -10,8 +10,10 @@
 #define DEFAULT_BUDGET 432
 
 /* The first is what "no name" means. */
-static const struct strategy *const strategies[] = {&strategy_default, &strategy_forest, &strategy_gp,
-                                                    &strategy_random};
+static const struct strategy *const strategies[] = {
+    &strategy_default,   &strategy_exhaustive,   &strategy_random, &strategy_genetic,
+    &strategy_annealing, &strategy_local_search, &strategy_forest, &strategy_neighbourhood,
+};
 #define NUM_STRATEGIES ((int)(sizeof strategies / sizeof *strategies))
 
 const char *search_strategy_name(int i)

@@ -34,7 +34,7 @@ struct search {
     struct pool pool;
     struct rng rng;
     int32_t budget, num_workloads, num_features; /* the budget is the strategy's: without num_cross */
-    int32_t portfolio, num_cross; /* configurations wanted, and tests for their sake after the budget */
+    int32_t portfolio, num_cross;                /* configurations wanted, and tests for their sake after the budget */
     uint16_t features[SEARCH_MAX_WORKLOADS][SEARCH_MAX_FEATURES]; /* ranks among the workloads */
 
     int32_t *seeds; /* configurations */
@@ -71,7 +71,8 @@ struct strategy {
     void (*told)(struct search *search);
 };
 
-extern const struct strategy strategy_default, strategy_forest, strategy_gp, strategy_random;
+extern const struct strategy strategy_default, strategy_exhaustive, strategy_random, strategy_genetic,
+    strategy_annealing, strategy_local_search, strategy_forest, strategy_neighbourhood;
 
 /* A random open pair, of one workload or (-1) of any. There must be one. */
 void propose_random(struct search *search, int32_t workload, struct pick *pick);

@@ -415,23 +415,6 @@ static void a_large_space_is_searched_beyond_its_sample(void **state)
         fail_msg("best of the default %g, of random %g (seed 3)", total[0], total[1]);
 }
 
-static void the_winners_neighbourhood_is_measured(void **state)
-{
-    (void)state;
-    struct search_options options = one_workload(NULL, 200, 11);
-    struct search *search = create(&tile_space, &options);
-    struct search_proposal p;
-    int neighbours = 0;
-    for (int t = 0; t < 200 && search_ask(search, &p); t++) {
-        neighbours += strcmp(p.why, "neighbour") == 0;
-        search_tell(search, SEARCH_OK, tile_time(0, p.values));
-    }
-    assert_true(neighbours > 10);
-    int32_t open[64];
-    assert_int_equal(pool_neighbours(&search->pool, search->samples[search->best[0]].config, 0, open, 64), 0);
-    search_destroy(search);
-}
-
 static void best_is_ranked(void **state)
 {
     (void)state;
@@ -482,11 +465,16 @@ static void decisions_are_as_recorded(void **state)
     static const struct {
         const char *strategy;
         uint64_t hash;
-    } recorded[] = {{"default", 0x4498a2f133fa6351}, {"forest", 0x70e041786d2bfeff}, {"random", 0x9b5e796547512e3d}};
+    } recorded[] = {
+        {"default", 0xf6e268a2ac95acc9}, {"exhaustive", 0x5aac72a40976c9a8}, {"random", 0x9b5e796547512e3d},
+        {"genetic", 0x63013a1974b15ffc}, {"annealing", 0xfe662318cf35c008},  {"ils", 0xcd93d53c52c61107},
+        {"forest", 0xfe35f3f9e93a7150},  {"vns", 0x16f48fde0eb475c0},
+    };
     for (size_t i = 0; i < sizeof recorded / sizeof *recorded; i++) {
         uint64_t hash = decisions(recorded[i].strategy, 42);
         assert_true(hash == decisions(recorded[i].strategy, 42));
-        assert_true(hash != decisions(recorded[i].strategy, 43));
+        if (strcmp(recorded[i].strategy, "exhaustive") != 0)
+            assert_true(hash != decisions(recorded[i].strategy, 43));
         if (hash != recorded[i].hash)
             fail_msg("%s: decisions hash to 0x%016llx (seed 42)", recorded[i].strategy, (unsigned long long)hash);
     }
@@ -519,7 +507,6 @@ int main(void)
         cmocka_unit_test(conditional_parameters_are_canonical),
         cmocka_unit_test(a_large_sparse_space_is_exhausted),
         cmocka_unit_test(a_large_space_is_searched_beyond_its_sample),
-        cmocka_unit_test(the_winners_neighbourhood_is_measured),
         cmocka_unit_test(best_is_ranked),
         cmocka_unit_test(decisions_are_as_recorded),
         cmocka_unit_test(fixed_point_logarithms),
