@@ -14,7 +14,7 @@
 #include <attune/tune.h>
 
 #define MAX_SPACES 8
-#define REPEATS 20
+#define SEEDS 20   /* less by TEST_COUNT, for sanitizers: then nothing is claimed of the figures */
 #define BUDGET 150 /* tests a workload */
 
 static const double regrets[] = {0.10, 0.05, 0.02};
@@ -103,10 +103,17 @@ static void find_tests(const struct spaces *spaces, const double *regret, double
     }
 }
 
+static int num_seeds(void)
+{
+    const char *count = getenv("TEST_COUNT");
+    return count ? atoi(count) : SEEDS;
+}
+
 static void compare(const struct spaces *spaces, double *joint, double *apart)
 {
+    const int seeds = num_seeds();
     double regret_joint[BUDGET] = {0}, regret_apart[BUDGET] = {0};
-    for (uint64_t seed = 1; seed <= REPEATS; seed++) {
+    for (uint64_t seed = 1; seed <= (uint64_t)seeds; seed++) {
         run(spaces, seed, regret_joint);
         for (int32_t w = 0; w < spaces->count; w++) {
             struct spaces one = {.space = {spaces->space[w]}, .info = {spaces->info[w]}, .count = 1};
@@ -114,14 +121,14 @@ static void compare(const struct spaces *spaces, double *joint, double *apart)
         }
     }
     for (int32_t t = 0; t < BUDGET; t++) {
-        regret_joint[t] /= REPEATS;
-        regret_apart[t] /= REPEATS * spaces->count;
+        regret_joint[t] /= seeds;
+        regret_apart[t] /= seeds * spaces->count;
     }
     find_tests(spaces, regret_joint, joint);
     find_tests(spaces, regret_apart, apart);
     for (size_t r = 0; r < NUM_REGRETS; r++)
         print_message("mean regret %2.0f%%: %.0f tests jointly, %.0f apart (seeds 1 to %d)\n", 100 * regrets[r],
-                      joint[r], apart[r], REPEATS);
+                      joint[r], apart[r], seeds);
 }
 
 static void attention_spaces(void **state)
@@ -140,7 +147,8 @@ static void attention_spaces(void **state)
         sum_joint += joint[r];
         sum_apart += apart[r];
     }
-    assert_true(sum_joint <= 1.1 * sum_apart);
+    if (num_seeds() >= SEEDS)
+        assert_true(sum_joint <= 1.1 * sum_apart);
 }
 
 int main(int argc, char **argv)
