@@ -7,7 +7,7 @@
 #include "probe.h"
 
 #define MARGIN 0.9
-#define REPEATS 5
+#define REPEATS 2 /* the better of two; there are peaks around every round */
 #define MAX_LOOKS 5
 
 static bool uses_dot(const struct attune_target *target, const attune_problem *problem)
