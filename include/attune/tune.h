@@ -186,7 +186,7 @@ typedef struct attune_probe_result {
     double launch_us;          /* enqueue + finish of an empty kernel */
     double enqueue_us;         /* enqueue alone */
     double timer_ns;           /* smallest step of the device's event clock; 0 = no profiling */
-    uint32_t features;         /* ATTUNE_FEATURE_* that ran and were right */
+    uint32_t features;         /* ATTUNE_FEATURE_* that hold here */
     char half_load[16];        /* fastest right way to widen fp16: "integer", "vload" or "f16c" */
     int64_t max_work_group_size; /* largest work-group that ran and was right, up to the backend's limit */
     int64_t private_fast_bytes;  /* most private memory of a work-item before an operation on it takes half as long again; 0 = no
