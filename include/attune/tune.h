@@ -302,7 +302,7 @@ typedef struct attune_kv_candidate {
     char reason[256];                /* why the outcome is not OK */
     double time_ms;                  /* of the weighted set, appending included: median of the rounds */
     double append_ms;                /* the part of it that appending takes */
-    double ratio_low, ratio, ratio_high; /* time / candidate 0's: median of pairs and its 95% bootstrap interval */
+    double ratio_low, ratio, ratio_high; /* time / candidate 0's: median of pairs; bootstrap interval, all together 95% */
 } attune_kv_candidate;
 
 typedef struct attune_kv_choice {
@@ -333,9 +333,10 @@ typedef struct attune_kv_choice_options {
  * decodes with equal num_kv_heads, head dims and KV type, whose own layouts are ignored but for page_sizes NULL. Every
  * candidate (NHD and HND, plain and padded by a cache line, for each page size) is verified and timed on every problem, in
  * interleaved rounds in a worker, with what the caches answer for it (the better of that and what they answer for
- * candidate 0), together with appending the step's new rows. The first third of the rounds picks the fastest by weighted
- * time; it is chosen if its interval over the other rounds lies below 0.99 of candidate 0's time, else candidate 0 is. The choice is kept in the cache under the device, the kernels, the problems, the weights and
- * the page sizes, and answered from there; what is tuned later counts when it is made again.
+ * candidate 0), together with appending the step's new rows. Good enough are those whose weighted time, by its interval over
+ * the last two thirds of the rounds, is below 0.99 of candidate 0's; of them the fastest in the first third is chosen, and where
+ * there are none, candidate 0. The choice is kept in the cache under the device, the kernels, the problems, the weights and the
+ * page sizes, and answered from there; what is tuned later counts when it is made again.
  * Blocks. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, MISMATCH (problems that cannot share a cache), UNSUPPORTED (a
  * problem), NOT_VERIFIED (candidate 0 could not be measured), WORKER, NO_DEVICE, DEVICE_LOST, OUT_OF_MEMORY, IO (the
  * entry could not be written; out is filled in). */

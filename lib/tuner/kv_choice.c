@@ -138,11 +138,11 @@ static attune_status describe_layouts(const struct kv_choosing *c, attune_kv_cho
 
 /* Median over rounds begin .. end-1 of the ratio to candidate 0, or its interval; scratch[end - begin]. */
 static struct stats_interval ratio_of(const struct kv_times *times, int32_t i, int32_t begin, int32_t end,
-                                      uint64_t seed, double *scratch)
+                                      double confidence, uint64_t seed, double *scratch)
 {
     for (int32_t r = begin; r < end; r++)
         scratch[r - begin] = times->total[r][i] / times->total[r][0];
-    return stats_bootstrap_median(scratch, (size_t)(end - begin), 0.95, RESAMPLES, seed);
+    return stats_bootstrap_median(scratch, (size_t)(end - begin), confidence, RESAMPLES, seed);
 }
 
 static double median_of(const double (*rows)[ATTUNE_KV_CANDIDATES_MAX], int32_t i, int32_t begin, int32_t end,
@@ -158,33 +158,32 @@ bool kv_may_choose(const attune_kv_candidate *candidate)
     return candidate->outcome == ATTUNE_OUTCOME_OK && candidate->ratio_high < LEAST_GAIN;
 }
 
-/* The first third of the rounds picks a layout, the rest gives the figures and says whether it is good enough: the best
- * of many is not judged by what made it the best. */
-static attune_status decide(const struct kv_times *times, uint64_t seed, attune_kv_choice *out)
+attune_status kv_decide(const struct kv_times *times, uint64_t seed, attune_kv_choice *out)
 {
-    int32_t screen = times->rounds / 3, begin = screen, end = times->rounds, best = 0;
-    double *scratch = calloc((size_t)end + 1, sizeof *scratch), best_ratio = 1;
+    const int32_t screen = times->rounds / 3, begin = screen, end = times->rounds;
+    const double confidence = 1 - 0.05 / (out->num_candidates > 1 ? out->num_candidates - 1 : 1);
+    double *scratch = calloc((size_t)end + 1, sizeof *scratch), best_ratio = INFINITY;
     if (!scratch)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %d rounds", end);
     out->rounds = end - begin;
+    out->chosen = 0;
     for (int32_t i = 0; i < out->num_candidates; i++) {
         attune_kv_candidate *candidate = &out->candidates[i];
         if (candidate->outcome != ATTUNE_OUTCOME_OK)
             continue;
         candidate->time_ms = median_of(times->total, i, begin, end, scratch);
         candidate->append_ms = median_of(times->append, i, begin, end, scratch);
-        struct stats_interval interval = ratio_of(times, i, begin, end, seed, scratch);
+        struct stats_interval interval = ratio_of(times, i, begin, end, confidence, seed, scratch);
         candidate->ratio_low = interval.low;
         candidate->ratio = interval.mid;
         candidate->ratio_high = interval.high;
-        double ratio = screen ? ratio_of(times, i, 0, screen, seed, scratch).mid : interval.mid;
-        if (ratio < best_ratio) {
-            best = i;
+        double ratio = screen ? ratio_of(times, i, 0, screen, confidence, seed, scratch).mid : interval.mid;
+        if (kv_may_choose(candidate) && ratio < best_ratio) {
+            out->chosen = i;
             best_ratio = ratio;
         }
     }
     free(scratch);
-    out->chosen = kv_may_choose(&out->candidates[best]) ? best : 0;
     return ATTUNE_OK;
 }
 
@@ -201,7 +200,7 @@ static attune_status measure(const struct kv_choosing *c, attune_kv_choice *out)
                                attune_outcome_name(base->outcome), base->reason);
     }
     if (status == ATTUNE_OK)
-        status = decide(times, c->options->seed, out);
+        status = kv_decide(times, c->options->seed, out);
     free(times);
     return status;
 }

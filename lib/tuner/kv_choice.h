@@ -37,6 +37,11 @@ attune_status kv_measure_problem(const struct kv_choosing *choosing, size_t inde
 /* Whether the figures permit to choose the layout instead of candidate 0. */
 bool kv_may_choose(const attune_kv_candidate *candidate);
 
+/* Figures of the candidates whose outcome is OK, and the choice. The last two thirds of the rounds say which layouts are good
+ * enough, all of that right at 95% (Bonferroni); the first third says which of those is taken: the best of many is not judged by
+ * what made it the best. */
+attune_status kv_decide(const struct kv_times *times, uint64_t seed, attune_kv_choice *out);
+
 /* The entry of a choice, of the kind "layout". find: false on a miss; out's candidates have their layouts already. */
 bool kv_record_find(const struct kv_choosing *choosing, attune_kv_choice *out);
 attune_status kv_record_store(const struct kv_choosing *choosing, attune_kv_choice *choice);

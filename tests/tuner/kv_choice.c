@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "cache/record.h"
+#include "tuner/kv_choice.h"
 #include "tuner/target.h"
 
 /* Attention takes 20 ms a launch, appending 1 ms. */
@@ -196,6 +197,31 @@ static void padded_layouts_can_be_tuned(void **state)
     }
     attune_context_destroy(&context);
     fixture_end(&f);
+}
+
+/* The fastest of the first rounds may be too uncertain to be taken: then the next fastest that is certain is. */
+static void uncertain_layouts_are_passed_over(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 21 };
+    struct kv_times *times = calloc(1, sizeof *times);
+    assert_non_null(times);
+    times->rounds = ROUNDS;
+    for (int r = 0; r < ROUNDS; r++) {
+        double speed = 1 + r % 3; /* the machine's, of the round */
+        const double factors[] = {1, r < ROUNDS / 3 || r % 2 ? 0.8 : 1.1, 0.95 + 0.01 * (r % 2), 0.97};
+        for (int i = 0; i < 4; i++)
+            times->total[r][i] = speed * factors[i], times->append[r][i] = 0.1 * speed;
+    }
+    attune_kv_choice choice = {.num_candidates = 4}; /* outcomes: OK */
+    check_ok(kv_decide(times, 1, &choice));
+    assert_int_equal(choice.chosen, 2);
+    assert_true(choice.candidates[1].ratio_high > 1);
+    assert_int_equal(choice.rounds, ROUNDS * 2 / 3);
+    choice.candidates[2].outcome = choice.candidates[3].outcome = ATTUNE_OUTCOME_WRONG;
+    check_ok(kv_decide(times, 1, &choice));
+    assert_int_equal(choice.chosen, 0);
+    free(times);
 }
 
 /* ---- entries */
@@ -407,6 +433,7 @@ int main(void)
         cmocka_unit_test(damaged_entries_are_misses),
         cmocka_unit_test(bad_input),
         cmocka_unit_test(padded_layouts_can_be_tuned),
+        cmocka_unit_test(uncertain_layouts_are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
