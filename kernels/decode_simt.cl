@@ -15,7 +15,8 @@
 //               o_tile[group][slice][row][dim]
 // clang-format on
 //
-// The groups of an item, at most HEAD_GROUPS, take each block by turns. Meanwhile the rows of the next block are asked for, key
+// Where the rows of the first head lie is found out once a block, one block ahead; the groups of an item, at most HEAD_GROUPS,
+// take each block by turns. Meanwhile the rows of the next block are asked for, key
 // by key with all groups of each: where the heads of a key lie side by side in memory, it is read in the order of its addresses.
 //
 // A barrier stands after each step. All state lives in local memory, so that work-items need few registers and a compiler that
@@ -25,8 +26,8 @@
 #include "half.clh"
 
 #if !defined(WG_SIZE) || !defined(TILE_TOKENS) || !defined(HEAD_GROUPS) || !defined(DIM_VEC) || !defined(BLOCK_KV) ||       \
-    !defined(ROWS_PER_STEP) || !defined(VECS_PER_ITEM) ||                                                                                         \
-    !defined(KEYS_PER_ITEM) || !defined(DIM_LANES) || !defined(PREFETCH) || !defined(UNIFORM)
+    !defined(ROWS_PER_STEP) || !defined(VECS_PER_ITEM) || !defined(MOST_SLICES) || !defined(KEYS_PER_ITEM) ||          \
+    !defined(DIM_LANES) || !defined(PREFETCH) || !defined(UNIFORM)
 #error "a parameter of decode_simt is missing: see decode_simt.def"
 #endif
 
@@ -58,9 +59,10 @@ typedef global const KV_T *kv_row;
 #define ROW_STEPS ((TILE_TOKENS * GROUP_SIZE + ROWS_PER_STEP - 1) / ROWS_PER_STEP)
 #define STEP_ROWS ((TILE_TOKENS * GROUP_SIZE + ROW_STEPS - 1) / ROW_STEPS)
 #define ROWS (ROW_STEPS * STEP_ROWS)
-// Blocks of the output, and slices of a block of keys: as many as there are work-items for all blocks.
+// Blocks of the output, and slices of a block of keys: at most as many as there are work-items for all blocks.
 #define OUT_BLOCKS (VALUE_VECTORS / VECS_PER_ITEM * ROW_STEPS)
-#define SLICES (OUT_BLOCKS < WG_SIZE ? WG_SIZE / OUT_BLOCKS : 1)
+#define SLICES_THAT_FIT (OUT_BLOCKS < WG_SIZE ? WG_SIZE / OUT_BLOCKS : 1)
+#define SLICES (MOST_SLICES < SLICES_THAT_FIT ? MOST_SLICES : SLICES_THAT_FIT)
 #define SLICE_KEYS ((BLOCK_KV + SLICES - 1) / SLICES)
 
 // Bytes of the state of a group, and how many of them may take GROUPS_BYTES: with the rest of a block within 48 KiB, which most
@@ -100,6 +102,18 @@ INLINE float sum_8(float8 x)
 #define LINE_ELEMENTS (64 / (int)sizeof(KV_T))
 // Whether vector x of a row starts a line, if rows do.
 #define STARTS_LINE(x) ((x) * DIM_VEC % LINE_ELEMENTS == 0)
+
+// Where the rows of a block lie, from position begin on; the item's last key stands in for those past its end.
+INLINE void locate_rows(global const KV_T *k, global const KV_T *v, global const KV_T *k_cache, global const KV_T *v_cache,
+                        const struct attention_args args, const struct attention_item item, global const int *pages,
+                        int begin, local kv_row *k_rows, local kv_row *v_rows)
+{
+    for (int i = (int)get_local_id(0); i < BLOCK_KV; i += WG_SIZE) {
+        const int position = min(begin + i, item.kv_end - 1);
+        k_rows[i] = KV_ROW(k, item, pages, position, item.head / GROUP_SIZE);
+        v_rows[i] = KV_ROW(v, item, pages, position, item.head / GROUP_SIZE);
+    }
+}
 
 // Q; rows past the item's end are zeros.
 INLINE void load_queries(global const Q_T *query, abi_i64 stride_token, abi_i64 stride_head, int rows, local dim_vec *q_tile)
@@ -208,10 +222,11 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
     local float16 p_tile[DIM_LANES * ROWS * PARTS];
     local float part_max[ROWS * PARTS], part_sums[MOST_GROUPS * ROWS * PARTS], row_maxima[MOST_GROUPS * ROWS];
     local float correction[ROWS];
-    local kv_row v_rows[BLOCK_KV], next_v[BLOCK_KV];
+    local kv_row k_rows[2][BLOCK_KV], v_rows[2][BLOCK_KV], group_v[BLOCK_KV], next_v[BLOCK_KV];
     const int id = (int)get_local_id(0);
     // Powers of two, so that these are the most groups that divide the KV heads.
     const int kv_heads = args.num_q_heads / GROUP_SIZE, groups = min(MOST_GROUPS, kv_heads & -kv_heads);
+    const int group_shift = 31 - clz(groups);
     const int slack = UNIFORM ? 0 : id & args.opaque_zero;
 
     const int end = schedule_end_item(schedule, args.segment);
@@ -231,75 +246,80 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             row_maxima[i] = INITIAL_MAX;
         for (int i = id; i < groups * ROWS * PARTS; i += WG_SIZE)
             part_sums[i] = 0.0f;
+        if (item.kv_begin < item.kv_end)
+            locate_rows(k, v, k_cache, v_cache, args, item, pages, item.kv_begin, k_rows[0], v_rows[0]);
         barrier(CLK_LOCAL_MEM_FENCE);
 
-        for (int block = item.kv_begin, g = 0; block < item.kv_end;
-             block += g + 1 < groups ? 0 : BLOCK_KV, g = (g + 1) % groups) {
-            const int keys = min(BLOCK_KV, item.kv_end - block), kv_head = item.head / GROUP_SIZE + g;
-            local dim_vec *q_tile = q_tiles + g * ROWS * KEY_VECTORS, *o_tile = o_tiles + g * SLICES * ROWS * VALUE_VECTORS;
-            local float *row_max = row_maxima + g * ROWS, *part_sum = part_sums + g * ROWS * PARTS;
-            // 1. A missing key is the block's last one again.
-            for (int i = id; i < BLOCK_KV / KEYS_PER_ITEM * DIM_LANES * ROW_STEPS + slack; i += WG_SIZE) {
-                int lane = i % DIM_LANES, first = i / DIM_LANES % (BLOCK_KV / KEYS_PER_ITEM) * KEYS_PER_ITEM;
-                int step = i / (DIM_LANES * (BLOCK_KV / KEYS_PER_ITEM));
-                kv_row key[KEYS_PER_ITEM], next[KEYS_PER_ITEM];
+        for (int block = item.kv_begin, now = 0; block < item.kv_end; block += BLOCK_KV, now = 1 - now) {
+            locate_rows(k, v, k_cache, v_cache, args, item, pages, block + BLOCK_KV, k_rows[1 - now],
+                        v_rows[1 - now]);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            for (int g = 0; g < groups; g++) {
+                const int keys = min(BLOCK_KV, item.kv_end - block);
+                local dim_vec *q_tile = q_tiles + g * ROWS * KEY_VECTORS, *o_tile = o_tiles + g * SLICES * ROWS * VALUE_VECTORS;
+                local float *row_max = row_maxima + g * ROWS, *part_sum = part_sums + g * ROWS * PARTS;
+                // 1. A missing key is the item's last one again.
+                for (int i = id; i < BLOCK_KV / KEYS_PER_ITEM * DIM_LANES * ROW_STEPS + slack; i += WG_SIZE) {
+                    int lane = i % DIM_LANES, first = i / DIM_LANES % (BLOCK_KV / KEYS_PER_ITEM) * KEYS_PER_ITEM;
+                    int step = i / (DIM_LANES * (BLOCK_KV / KEYS_PER_ITEM));
+                    kv_row key[KEYS_PER_ITEM], next[KEYS_PER_ITEM];
 #pragma unroll
-                for (int n = 0; n < KEYS_PER_ITEM; n++) {
-                    int position = block + min(first + n, keys - 1);
-                    int row = g * BLOCK_KV + first + n; // of all groups' rows of the next block
-                    int ahead = min(block + BLOCK_KV + row / groups, item.kv_end - 1), head = item.head / GROUP_SIZE + row % groups;
-                    key[n] = KV_ROW(k, item, pages, position, kv_head);
-                    next[n] = PREFETCH ? KV_ROW(k, item, pages, ahead, head) : key[n];
-                    if (lane == 0 && step == 0) {
-                        v_rows[first + n] = KV_ROW(v, item, pages, position, kv_head);
-                        next_v[first + n] = PREFETCH ? KV_ROW(v, item, pages, ahead, head) : v_rows[first + n];
+                    for (int n = 0; n < KEYS_PER_ITEM; n++) {
+                        int row = g * BLOCK_KV + first + n; // of all groups' rows of the next block
+                        int ahead = row >> group_shift, head = row & (groups - 1);
+                        key[n] = k_rows[now][first + n] + g * K_STRIDE_HEAD;
+                        next[n] = PREFETCH ? k_rows[1 - now][ahead] + head * K_STRIDE_HEAD : key[n];
+                        if (lane == 0 && step == 0) {
+                            group_v[first + n] = v_rows[now][first + n] + g * V_STRIDE_HEAD;
+                            next_v[first + n] = PREFETCH ? v_rows[1 - now][ahead] + head * V_STRIDE_HEAD : group_v[first + n];
+                        }
                     }
+                    item_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, key, next, lane, slack,
+                                (local float *)p_tile + (lane * ROWS + step * STEP_ROWS) * BLOCK_KV + first);
                 }
-                item_scores(q_tile + step * STEP_ROWS * KEY_VECTORS, key, next, lane, slack,
-                            (local float *)p_tile + (lane * ROWS + step * STEP_ROWS) * BLOCK_KV + first);
-            }
-            barrier(CLK_LOCAL_MEM_FENCE);
-            // 2.
-            for (int i = id; i < ROWS * PARTS; i += WG_SIZE) {
-                float16 score = p_tile[i];
+                barrier(CLK_LOCAL_MEM_FENCE);
+                // 2.
+                for (int i = id; i < ROWS * PARTS; i += WG_SIZE) {
+                    float16 score = p_tile[i];
 #pragma unroll
-                for (int lane = 1; lane < DIM_LANES; lane++)
-                    score += p_tile[lane * ROWS * PARTS + i];
-                score *= args.scale; // not Q: products of 16-bit values are exact, those of scaled ones are rounded
-                int limit = item.kv_end - 1;
-                if (CAUSAL)
-                    limit = min(limit, item.q_pos + i / PARTS / GROUP_SIZE);
-                // Selected, not added: a key that the row may not see may be infinite or NaN.
-                score = select(score, (float16)(MASKED_SCORE), (int16)(block + i % PARTS * VEC) + LANES > limit);
-                p_tile[i] = score;
-                part_max[i] = highest(score);
+                    for (int lane = 1; lane < DIM_LANES; lane++)
+                        score += p_tile[lane * ROWS * PARTS + i];
+                    score *= args.scale; // not Q: products of 16-bit values are exact, those of scaled ones are rounded
+                    int limit = item.kv_end - 1;
+                    if (CAUSAL)
+                        limit = min(limit, item.q_pos + i / PARTS / GROUP_SIZE);
+                    // Selected, not added: a key that the row may not see may be infinite or NaN.
+                    score = select(score, (float16)(MASKED_SCORE), (int16)(block + i % PARTS * VEC) + LANES > limit);
+                    p_tile[i] = score;
+                    part_max[i] = highest(score);
+                }
+                barrier(CLK_LOCAL_MEM_FENCE);
+                // 3. The rows' running maximum, and what its rise scales older sums by; then the weights.
+                for (int i = id; i < ROWS; i += WG_SIZE) {
+                    float top = row_max[i];
+                    for (int part = 0; part < PARTS; part++)
+                        top = max(top, part_max[i * PARTS + part]);
+                    correction[i] = vector_exp((float16)(row_max[i] - top)).s0;
+                    row_max[i] = top;
+                }
+                barrier(CLK_LOCAL_MEM_FENCE);
+                for (int i = id; i < ROWS * PARTS; i += WG_SIZE) {
+                    float16 weight = vector_exp(p_tile[i] - row_max[i / PARTS]);
+                    p_tile[i] = weight;
+                    part_sum[i] = part_sum[i] * correction[i / PARTS] + sum_8(weight.lo + weight.hi);
+                }
+                barrier(CLK_LOCAL_MEM_FENCE);
+                // 4.
+                for (int i = id; i < SLICES * OUT_BLOCKS; i += WG_SIZE) {
+                    const int x = i % (VALUE_VECTORS / VECS_PER_ITEM) * VECS_PER_ITEM;
+                    const int row = i / (VALUE_VECTORS / VECS_PER_ITEM) % ROW_STEPS * STEP_ROWS;
+                    const int slice = i / OUT_BLOCKS, first = slice * SLICE_KEYS;
+                    item_output((local const float *)p_tile + row * BLOCK_KV + first, correction + row, group_v + first,
+                                next_v + first, min(SLICE_KEYS, keys - first) + slack,
+                                o_tile + (slice * ROWS + row) * VALUE_VECTORS + x, x);
+                }
+                barrier(CLK_LOCAL_MEM_FENCE);
             }
-            barrier(CLK_LOCAL_MEM_FENCE);
-            // 3. The rows' running maximum, and what its rise scales older sums by; then the weights.
-            for (int i = id; i < ROWS; i += WG_SIZE) {
-                float top = row_max[i];
-                for (int part = 0; part < PARTS; part++)
-                    top = max(top, part_max[i * PARTS + part]);
-                correction[i] = vector_exp((float16)(row_max[i] - top)).s0;
-                row_max[i] = top;
-            }
-            barrier(CLK_LOCAL_MEM_FENCE);
-            for (int i = id; i < ROWS * PARTS; i += WG_SIZE) {
-                float16 weight = vector_exp(p_tile[i] - row_max[i / PARTS]);
-                p_tile[i] = weight;
-                part_sum[i] = part_sum[i] * correction[i / PARTS] + sum_8(weight.lo + weight.hi);
-            }
-            barrier(CLK_LOCAL_MEM_FENCE);
-            // 4.
-            for (int i = id; i < SLICES * OUT_BLOCKS; i += WG_SIZE) {
-                const int x = i % (VALUE_VECTORS / VECS_PER_ITEM) * VECS_PER_ITEM;
-                const int row = i / (VALUE_VECTORS / VECS_PER_ITEM) % ROW_STEPS * STEP_ROWS;
-                const int slice = i / OUT_BLOCKS, first = slice * SLICE_KEYS;
-                item_output((local const float *)p_tile + row * BLOCK_KV + first, correction + row, v_rows + first,
-                            next_v + first, min(SLICE_KEYS, keys - first) + slack,
-                            o_tile + (slice * ROWS + row) * VALUE_VECTORS + x, x);
-            }
-            barrier(CLK_LOCAL_MEM_FENCE);
         }
 
         for (int i = id; i < groups * rows * VALUE_VECTORS; i += WG_SIZE) {

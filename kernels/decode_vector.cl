@@ -215,15 +215,6 @@ INLINE void accumulate_output(const float *p_tile, global const KV_T *const *row
     }
 }
 
-// Of the operation's keys: in the cache or, without one, contiguous.
-#if HAS_CACHE
-#define K_STRIDE_HEAD args.k_cache_stride_head
-#define V_STRIDE_HEAD args.v_cache_stride_head
-#else
-#define K_STRIDE_HEAD args.k_stride_head
-#define V_STRIDE_HEAD args.v_stride_head
-#endif
-
 // Where the rows of a block lie, from position begin on; its last key stands in for those from end on. Keys follow each other
 // at a stride in a page and in contiguous rows.
 INLINE void locate_rows(global const KV_T *k, global const KV_T *v, global const KV_T *k_cache, global const KV_T *v_cache,

@@ -88,8 +88,9 @@ static void limits(const struct cl_device *device, struct device_limits *out)
     out->local_bytes = smaller(out->local_bytes, device->local_mem_bytes);
 }
 
-/* The second is for compilers that run the work-items of a group one after another. */
+/* Those with a feature are for compilers that run the work-items of a group one after another. */
 static const struct backend_default defaults[] = {
+    {"decode_simt:VECS_PER_ITEM=2,MOST_SLICES=1", FEATURE_OPAQUE_LOOPS},
     {"decode_simt", 0},
     {"simt_tile:WG_SIZE=64,VEC=16,BLOCK_Q=64,BLOCK_KV=96,ROW_VECS=2,COLS_PER_ITEM=2,O_IN_LOCAL=1,UNIFORM=0,UNROLL=1",
      FEATURE_OPAQUE_LOOPS},
