@@ -17,12 +17,25 @@ struct transfer {
     unsigned char pattern[MAX_PATTERN];
 };
 
+/* What is filled already, a power of two of patterns, is copied behind itself: few calls, however short the pattern. */
+static void fill(const struct transfer *transfer)
+{
+    size_t filled = transfer->pattern_size < transfer->size ? transfer->pattern_size : transfer->size;
+    if (filled)
+        memcpy(transfer->to, transfer->pattern, filled);
+    while (filled < transfer->size) {
+        size_t more = filled < transfer->size - filled ? filled : transfer->size - filled;
+        memcpy(transfer->to + filled, transfer->to, more);
+        filled += more;
+    }
+}
+
 static cl_int run_transfer(struct command *command, uint64_t *ns)
 {
     struct transfer *transfer = (struct transfer *)command;
-    for (size_t at = 0; transfer->pattern_size && at < transfer->size; at += transfer->pattern_size)
-        memcpy(transfer->to + at, transfer->pattern, transfer->pattern_size);
-    if (!transfer->pattern_size && transfer->size && transfer->from != transfer->to)
+    if (transfer->pattern_size)
+        fill(transfer);
+    else if (transfer->size && transfer->from != transfer->to)
         memmove(transfer->to, transfer->from, transfer->size);
     *ns = transfer_time(command->queue->device, transfer->size);
     return CL_SUCCESS;
