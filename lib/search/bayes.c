@@ -33,7 +33,7 @@
 enum { SPACE_FILLING };
 
 static const struct search_setting settings[] = {
-    [SPACE_FILLING] = {"filling", "tests before the first model, over all workloads", 5, 1, 1000, true},
+    [SPACE_FILLING] = {"filling", "tests before the first model, over all workloads", 8, 1, 1000, true},
 };
 
 struct bayes {
