@@ -168,7 +168,7 @@ test_all() {
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0"
     # Host code is what the sanitizers see: fewer kernels to compile.
-    export TEST_STEP=8 TEST_COUNT=1
+    export TEST_STEP=16 TEST_COUNT=1
     build_and_test 'ASan + UBSan' build-asan clang clang++ '-Db_sanitize=address,undefined -Db_lundef=false' -t 4
     test_threads
     echo "All tests took $((($(now_ms) - begin_all) / 1000)) s"

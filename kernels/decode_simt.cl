@@ -16,8 +16,8 @@
 // clang-format on
 //
 // Where the rows of the first head lie is found out once a block, one block ahead; the groups of an item, at most HEAD_GROUPS,
-// take each block by turns. Meanwhile the rows of the next block are asked for, key
-// by key with all groups of each: where the heads of a key lie side by side in memory, it is read in the order of its addresses.
+// take each block by turns. Meanwhile the rows of the next block are asked for, key by key with all groups of each and line by
+// line: where the heads of a key lie side by side in memory, it is read in the order of its addresses.
 //
 // A barrier stands after each step. All state lives in local memory, so that work-items need few registers and a compiler that
 // runs them one after another (pocl) keeps what it has in registers. UNIFORM = 0 hides from the compiler that inner loops'
@@ -102,6 +102,9 @@ INLINE float sum_8(float8 x)
 #define LINE_ELEMENTS (64 / (int)sizeof(KV_T))
 // Whether vector x of a row starts a line, if rows do.
 #define STARTS_LINE(x) ((x) * DIM_VEC % LINE_ELEMENTS == 0)
+#define LINE_OF(x) ((x) * DIM_VEC / LINE_ELEMENTS)
+#define VALUE_LINES ((HEAD_DIM_VO + LINE_ELEMENTS - 1) / LINE_ELEMENTS)
+#define STEP_LINES (LINE_OF(VECS_PER_ITEM) > 0 ? LINE_OF(VECS_PER_ITEM) : 1) // that an item of the output asks for with a key
 
 // Where the rows of a block lie, from position begin on; the item's last key stands in for those past its end.
 INLINE void locate_rows(global const KV_T *k, global const KV_T *v, global const KV_T *k_cache, global const KV_T *v_cache,
@@ -183,7 +186,8 @@ INLINE void item_scores(local const dim_vec *q_tile, const kv_row *key, const kv
     store_sums(acc, p_tile);
 }
 
-// Adds the weighted rows of V of a slice to some vectors of dims of one step of rows. Asks for the same dims of the rows of next.
+// Adds the weighted rows of V of a slice to some vectors of dims of one step of rows. The items of a slice ask for its rows of
+// next, each for as many lines as it has dims.
 INLINE void item_output(local const float *p_tile, local const float *correction, local const kv_row *rows,
                         local const kv_row *next, int keys, local dim_vec *o_tile, int x)
 {
@@ -198,8 +202,10 @@ INLINE void item_output(local const float *p_tile, local const float *correction
 #pragma unroll
         for (int w = 0; w < VECS_PER_ITEM; w++) {
             value[w] = LOAD_KV_VEC(rows[n] + (x + w) * DIM_VEC);
-            if (STARTS_LINE(x + w))
-                ASK_FOR(next[n] + (x + w) * DIM_VEC);
+            if (STARTS_LINE(x + w)) {
+                const int line = LINE_OF(x) * keys + n * STEP_LINES + LINE_OF(w); // of the slice's rows
+                ASK_FOR(next[line / VALUE_LINES] + line % VALUE_LINES * LINE_ELEMENTS);
+            }
         }
 #pragma unroll
         for (int r = 0; r < STEP_ROWS; r++) {
