@@ -97,9 +97,10 @@ static attune_status drive(attune_search *search, const struct space *space, int
         if (status)
             return status;
         ms[out->tests] = asked - start + cpu_ms() - telling;
-        out->mean_ms += ms[out->tests] / (double)tests;
+        out->mean_ms += ms[out->tests];
     }
     qsort(ms, (size_t)out->tests, sizeof *ms, by_value);
+    out->mean_ms /= out->tests;
     out->median_ms = ms[out->tests / 2];
     out->p95_ms = ms[out->tests * 19 / 20];
     out->max_ms = ms[out->tests - 1];

@@ -83,12 +83,6 @@ static void *create(const struct search *search)
     return NULL;
 }
 
-static int compare_ints(const void *a, const void *b)
-{
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Log times of all samples relative to the references, cut off as far above the median as the best is below it;
  * failures are so much above that again. sorted[num_samples] is scratch. False when none succeeded. */
 static bool fill_relative(const struct search *search, const struct bayes *bayes, int32_t *relative, int32_t *sorted)
@@ -101,7 +95,7 @@ static bool fill_relative(const struct search *search, const struct bayes *bayes
     }
     if (!count)
         return false;
-    qsort(sorted, (size_t)count, sizeof *sorted, compare_ints);
+    sort_ints(sorted, count);
     int32_t median = sorted[count / 2], spread = median - sorted[0], most = median + spread;
     most = most < sorted[count - 1] ? most : sorted[count - 1];
     for (int32_t i = 0; i < search->num_samples; i++)
@@ -118,7 +112,7 @@ static void choose_modelled(const struct search *search, struct bayes *bayes, co
     int32_t n = search->num_samples, count = 0, slow = INT32_MAX, spare = 0;
     if (n > MAX_MODELLED) {
         memcpy(sorted, relative, (size_t)n * sizeof *sorted);
-        qsort(sorted, (size_t)n, sizeof *sorted, compare_ints);
+        sort_ints(sorted, n);
         slow = sorted[MAX_MODELLED * 3 / 4];
         spare = n - MAX_MODELLED;
     }

@@ -30,16 +30,11 @@ static void *create(const struct search *search)
     return calloc(SEARCH_MAX_WORKLOADS, sizeof(struct population));
 }
 
-static bool is_faster(const struct sample *a, const struct sample *b)
-{
-    return a->failed != b->failed ? b->failed : a->time < b->time;
-}
-
 static void add_child(struct search *search, struct population *population, int32_t sample)
 {
     const struct sample *samples = search->samples;
     int32_t at = population->num_children++;
-    for (; at > 0 && is_faster(&samples[sample], &samples[population->children[at - 1]]); at--)
+    for (; at > 0 && is_faster_sample(&samples[sample], &samples[population->children[at - 1]]); at--)
         population->children[at] = population->children[at - 1];
     population->children[at] = sample;
     if (population->num_children < (int32_t)search->settings[POPULATION])

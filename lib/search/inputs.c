@@ -30,12 +30,9 @@ static bool fill_odd_parts(const struct search_param *param, uint16_t *out)
 {
     int32_t most = 0;
     for (int32_t i = 0; i < param->num_values; i++) {
-        int32_t odd = param->values[i];
-        if (odd < 1 || param->num_values < 3)
+        if (param->values[i] < 1 || param->num_values < 3)
             return false;
-        while (odd % 2 == 0)
-            odd /= 2;
-        out[i] = (uint16_t)(log2_fixed(odd) >> 8);
+        out[i] = (uint16_t)(log2_fixed(odd_part(param->values[i])) >> 8);
         most = out[i] > most ? out[i] : most;
     }
     for (int32_t i = 0; i < param->num_values && most > 0; i++)

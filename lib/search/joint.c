@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "joint.h"
 
-#include <stdlib.h>
-
 #define GAIN_WEIGHT 8.0  /* tests for a workload with a predicted gain of 2x beyond those for one without any */
 #define MIN_FILLING 3    /* tests before the first model for each workload, a quarter of the budget at most */
 #define FILLING_DRAWS 32 /* the farthest of so many is a space-filling sample */
@@ -69,12 +67,6 @@ void joint_propose_filling(struct search *search, int32_t workload, struct pick 
     pick->why = "space-filling";
 }
 
-static int compare_ints(const void *a, const void *b)
-{
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
-
 void joint_references(const struct search *search, int32_t *reference)
 {
     int32_t times[MAX_REFERENCE];
@@ -84,7 +76,7 @@ void joint_references(const struct search *search, int32_t *reference)
             if (search->samples[s].workload == w && !search->samples[s].failed &&
                 (count == 0 || count < search->num_seed_tests[w]))
                 times[count++] = search->samples[s].log_time;
-        qsort(times, (size_t)count, sizeof *times, compare_ints);
+        sort_ints(times, count);
         reference[w] = count ? times[count / 2] : 0;
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Binary logarithms in integers: the same bits with every compiler and libm. */
+ * Binary logarithms in integers: the same bits with every compiler and libm; odd parts. */
 #include "strategy.h"
 
 #include <string.h>
@@ -47,4 +47,11 @@ double exp2_fixed(int32_t y)
     for (; whole < 0; whole++)
         result /= 2;
     return result;
+}
+
+int32_t odd_part(int32_t value)
+{
+    while (value % 2 == 0)
+        value /= 2;
+    return value;
 }

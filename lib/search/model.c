@@ -31,12 +31,6 @@ void model_destroy(struct model *model)
     free(model);
 }
 
-static int compare_ints(const void *a, const void *b)
-{
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
-
 static bool reserve(struct model *model, int32_t num_samples)
 {
     if (num_samples <= model->capacity)
@@ -63,7 +57,7 @@ static void find_relative_times(struct model *model, const struct search *search
         if (search->samples[i].failed)
             model->relative[i] = slowest;
     memcpy(model->sorted, model->relative, (size_t)n * sizeof *model->sorted);
-    qsort(model->sorted, (size_t)n, sizeof *model->sorted, compare_ints);
+    sort_ints(model->sorted, n);
     model->num_sorted = n;
 }
 

@@ -66,16 +66,6 @@ static int32_t draw_neighbourhood(struct search *search, const struct walk *walk
     return chosen;
 }
 
-/* Parameters that differ. */
-static int32_t distance(const struct pool *pool, int32_t a, int32_t b)
-{
-    const uint16_t *x = pool_row(pool, a), *y = pool_row(pool, b);
-    int32_t differing = 0;
-    for (int32_t p = 0; p < pool->num_params; p++)
-        differing += x[p] != y[p];
-    return differing;
-}
-
 /* Mean log time of the nearest samples of the workload; failed ones count as the slowest of all. */
 static double predict(const struct search *search, int32_t config, int32_t workload, int32_t slowest)
 {
@@ -84,7 +74,7 @@ static double predict(const struct search *search, int32_t config, int32_t workl
         const struct sample *s = &search->samples[i];
         if (s->workload != workload)
             continue;
-        int32_t d = distance(&search->pool, config, s->config), at = count < k ? count++ : k;
+        int32_t d = pool_differing(&search->pool, config, s->config), at = count < k ? count++ : k;
         for (; at > 0 && d < nearest[at - 1]; at--)
             if (at < k) {
                 nearest[at] = nearest[at - 1];

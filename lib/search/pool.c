@@ -214,6 +214,15 @@ int32_t pool_find_values(struct pool *pool, const int32_t *values)
     return pool_find(pool, row);
 }
 
+int32_t pool_differing(const struct pool *pool, int32_t a, int32_t b)
+{
+    const uint16_t *x = pool_row(pool, a), *y = pool_row(pool, b);
+    int32_t differing = 0;
+    for (int32_t p = 0; p < pool->num_params; p++)
+        differing += x[p] != y[p];
+    return differing;
+}
+
 bool pool_open(const struct pool *pool, int32_t config, int32_t workload)
 {
     return (pool->feasible[config] & ~pool->told[config]) >> workload & 1;

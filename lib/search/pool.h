@@ -55,6 +55,9 @@ int32_t pool_find_values(struct pool *pool, const int32_t *values);
 /* The same for a canonical row. */
 int32_t pool_find(struct pool *pool, const uint16_t *row);
 
+/* Parameters in which two configurations differ. */
+int32_t pool_differing(const struct pool *pool, int32_t a, int32_t b);
+
 /* Whether the pair is feasible and not told. */
 bool pool_open(const struct pool *pool, int32_t config, int32_t workload);
 void pool_mark_told(struct pool *pool, int32_t config, int32_t workload);

@@ -50,17 +50,7 @@ bool search_told(const struct search *search, int32_t i, struct search_test *out
     return true;
 }
 
-static int32_t changed_params(const struct pool *pool, int32_t a, int32_t b)
-{
-    const uint16_t *x = pool_row(pool, a), *y = pool_row(pool, b);
-    int32_t changed = 0;
-    for (int32_t p = 0; p < pool->num_params; p++)
-        changed += x[p] != y[p];
-    return changed;
-}
-
-/* Whether sample a is told before b to a reader who wants to know what is near. */
-static bool is_better_known(const struct sample *a, const struct sample *b)
+bool is_faster_sample(const struct sample *a, const struct sample *b)
 {
     return a->failed != b->failed ? b->failed : a->time < b->time;
 }
@@ -77,9 +67,9 @@ bool search_explain(const struct search *search, struct search_explanation *out)
     for (int32_t i = 0; i < search->num_samples; i++) {
         if (search->samples[i].workload != search->pick.workload)
             continue;
-        int32_t changed = changed_params(&search->pool, search->pick.config, search->samples[i].config);
+        int32_t changed = pool_differing(&search->pool, search->pick.config, search->samples[i].config);
         if (nearest < 0 || changed < out->changed_params ||
-            (changed == out->changed_params && is_better_known(&search->samples[i], &search->samples[nearest]))) {
+            (changed == out->changed_params && is_faster_sample(&search->samples[i], &search->samples[nearest]))) {
             nearest = i;
             out->changed_params = changed;
         }
@@ -94,6 +84,11 @@ static int compare_ints(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void sort_ints(int32_t *x, int32_t count)
+{
+    qsort(x, (size_t)count, sizeof *x, compare_ints);
+}
+
 /* The configurations with an OK time, ascending; configs[num_samples]. Returns how many. */
 static int32_t list_candidates(const struct search *search, int32_t *configs)
 {
@@ -101,7 +96,7 @@ static int32_t list_candidates(const struct search *search, int32_t *configs)
     for (int32_t i = 0; i < search->num_samples; i++)
         if (!search->samples[i].failed)
             configs[count++] = search->samples[i].config;
-    qsort(configs, (size_t)count, sizeof *configs, compare_ints);
+    sort_ints(configs, count);
     for (int32_t i = 0; i < count; i++)
         if (distinct == 0 || configs[distinct - 1] != configs[i])
             configs[distinct++] = configs[i];

@@ -80,6 +80,9 @@ void propose_random(struct search *search, int32_t workload, struct pick *pick);
 /* Sample of the k-th best configuration of workload; -1 if there are fewer. */
 int32_t ranked_sample(const struct search *search, int32_t workload, int32_t k);
 
+/* Failed ones are slower than all that succeeded, and alike. */
+bool is_faster_sample(const struct sample *a, const struct sample *b);
+
 /* The pair that may improve a portfolio most; false where there is none. */
 bool propose_cross(const struct search *search, struct pick *pick);
 
@@ -89,5 +92,10 @@ void fill_proposal(const struct search *search, struct search_proposal *out);
 /* Fixed-point logarithm of a positive finite number, and about its inverse, without libm. */
 int32_t log2_fixed(double x);
 double exp2_fixed(int32_t y);
+
+/* What is left of a positive integer without its factors 2. */
+int32_t odd_part(int32_t value);
+
+void sort_ints(int32_t *x, int32_t count);
 
 #endif

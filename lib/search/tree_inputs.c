@@ -15,13 +15,6 @@ static bool is_positive(const struct search_param *param)
     return true;
 }
 
-static int32_t odd_part(int32_t value)
-{
-    while (value % 2 == 0)
-        value /= 2;
-    return value;
-}
-
 static bool has_odd_parts(const struct search_param *param)
 {
     for (int32_t v = 0; v < param->num_values; v++)
