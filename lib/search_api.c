@@ -123,7 +123,7 @@ attune_status attune_search_tell(attune_search *search, attune_outcome outcome, 
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "search is NULL");
     if (!search->asked)
         return set_error(ATTUNE_ERROR_MISMATCH, "no configuration was asked for since the last one was told");
-    if ((int)outcome < ATTUNE_OUTCOME_OK || outcome > ATTUNE_OUTCOME_IMPOSSIBLE)
+    if ((int)outcome < ATTUNE_OUTCOME_OK || outcome > ATTUNE_OUTCOME_ENVIRONMENT)
         return set_error(ATTUNE_ERROR_ENUM, "outcome is %d, not a known outcome", (int)outcome);
     if (outcome == ATTUNE_OUTCOME_OK && !(time > 0 && isfinite(time)))
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "time is %g; it must be positive and finite", time);

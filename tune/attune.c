@@ -143,7 +143,8 @@ static void print_overview(FILE *file)
           "\n"
           "Exit codes: 0 done (or answered by the cache), 1 another error, 2 usage or bad input, 3 done without an\n"
           "improvement, 4 budget spent (winners so far are written), 5 interrupted, 6 no device or OpenCL platform,\n"
-          "7 attune-worker missing or unusable, 8 storage failed, 9 device lost.\n"
+          "7 attune-worker missing or unusable, 8 storage failed, 9 device lost, 10 the environment does not let workers\n"
+          "work (no folder to write to and execute from, too few descriptors, killed from outside).\n"
           "\n"
           "Environment: ATTUNE_BACKEND, ATTUNE_DEVICE, ATTUNE_CACHE_DIR and ATTUNE_WORKER give defaults.\n",
           file);

@@ -49,6 +49,8 @@ static enum exit_code exit_code_of(attune_status status)
         return EXIT_NO_DEVICE;
     case ATTUNE_ERROR_WORKER:
         return EXIT_WORKER;
+    case ATTUNE_ERROR_ENVIRONMENT:
+        return EXIT_ENVIRONMENT;
     case ATTUNE_ERROR_IO:
         return EXIT_STORAGE;
     case ATTUNE_ERROR_DEVICE_LOST:

@@ -22,7 +22,8 @@ enum exit_code {
     EXIT_NO_DEVICE = 6,
     EXIT_WORKER = 7,
     EXIT_STORAGE = 8,
-    EXIT_DEVICE_LOST = 9
+    EXIT_DEVICE_LOST = 9,
+    EXIT_ENVIRONMENT = 10 /* workers cannot work here: TMPDIR, descriptors, killed from outside */
 };
 
 /* ---- errors */

@@ -162,11 +162,14 @@ static void print_result(const attune_problem *problem, const attune_tune_result
                result->gain_low, result->gain_high);
     print_ratio("plain row", comparison, BASELINE_PLAIN);
     print_ratio("fixed tile", comparison, BASELINE_FIXED_TILE);
-    if (!result->hit)
+    if (!isnan(result->max_abs_err))
         printf("    %-11s %.3g at most, %.3g relative\n", "error", result->max_abs_err, result->rel_err);
+    if (result->reason[0])
+        printf("    %-11s %s\n", "reason", result->reason);
     printf("    %-11s %s%s%s\n", "entry",
            result->hit        ? "answered by the cache"
            : result->promoted ? "written"
+                           : !result->tests   ? "not tried"
                               : "no improvement: what was there stays",
            result->entry_path[0] ? ": " : "", result->entry_path);
 }
@@ -189,6 +192,10 @@ static void print_json_result(const attune_problem *problem, const attune_tune_r
     json_object_set_new(json, "peak_reading", json_text(result->peak_reading));
     json_object_set_new(json, "max_abs_err", json_number(result->max_abs_err));
     json_object_set_new(json, "rel_err", json_number(result->rel_err));
+    json_object_set_new(json, "reason", json_text(result->reason));
+    json_object_set_new(json, "tests", json_integer(result->tests));
+    json_object_set_new(json, "entry_tests", json_integer(result->entry_tests));
+    json_object_set_new(json, "exhausted", json_boolean(result->exhausted));
     json_object_set_new(json, "config", json_text(result->config));
     json_object_set_new(json, "entry", json_text(result->entry_path));
     json_line(json);
@@ -240,14 +247,14 @@ static void print_results(const struct tune_arguments *a, attune_target *target,
 static void print_summary(const struct tune_arguments *a, const attune_tune_summary *summary,
                           const attune_device_info *info, enum exit_code code)
 {
-    static const char *const ends[] = {"done", "no improvement", "budget spent", "interrupted",
-                                       "answered by the cache"};
-    const char *end = (unsigned)summary->end < 5 ? ends[summary->end] : "?";
+    static const char *const ends[] = {"done",        "no improvement",        "budget spent",
+                                       "interrupted", "answered by the cache", "stopped by the environment"};
+    const char *end = (unsigned)summary->end < 6 ? ends[summary->end] : "?";
     json_t *outcomes = json_object();
     char text[160];
     if (!a->json)
         printf("%s after %d tests in %.1f s", end, (int)summary->tests, summary->seconds);
-    for (int i = 0; i <= ATTUNE_OUTCOME_IMPOSSIBLE; i++) {
+    for (int i = 0; i <= ATTUNE_OUTCOME_ENVIRONMENT; i++) {
         const char *name = attune_outcome_name((attune_outcome)i);
         json_object_set_new(outcomes, name, json_integer(summary->outcomes[i]));
         if (!a->json && summary->outcomes[i])

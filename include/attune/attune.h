@@ -86,6 +86,8 @@ typedef enum attune_status {
     ATTUNE_ERROR_DEVICE_LOST = 38,      /* the device stopped answering */
     ATTUNE_ERROR_IO = 39,               /* a file could not be read or written */
     ATTUNE_ERROR_WORKER = 40,           /* the worker program is missing or cannot be started */
+    ATTUNE_ERROR_ENVIRONMENT = 41,      /* the program is there, but its surroundings do not let workers work: no folder that they can
+                                         * write to and execute from (TMPDIR), too few descriptors, killed from outside */
     /* Outcomes. */
     ATTUNE_ERROR_NOT_TUNED = 64,        /* CACHED_ONLY, and no verified entry answers */
     ATTUNE_ERROR_NOT_VERIFIED = 65,     /* a kernel's result was outside the numerics contract */

@@ -93,7 +93,9 @@ typedef enum attune_outcome {
     ATTUNE_OUTCOME_DEVICE_LOST = 7,
     ATTUNE_OUTCOME_FAILED = 8,        /* another OpenCL error */
     ATTUNE_OUTCOME_SLOW = 9,          /* right, but dropped after the first sample (over 1.5 x the best) */
-    ATTUNE_OUTCOME_IMPOSSIBLE = 10    /* faster than the device can be, by its peaks: quarantined, never promoted */
+    ATTUNE_OUTCOME_IMPOSSIBLE = 10,   /* faster than the device can be, by its peaks: quarantined, never promoted */
+    ATTUNE_OUTCOME_ENVIRONMENT = 11   /* not the configuration's doing, and it was tried again in a fresh worker: the worker was killed
+                                         from outside, its folder is full, ...; nothing is known of the configuration */
 } attune_outcome;
 
 /* "ok", "invalid", "build_failed", ...; static storage. */
@@ -111,7 +113,7 @@ typedef struct attune_measurement {
     double time_ms;         /* median of the samples */
     double mad_ms;          /* median absolute deviation */
     double build_ms;
-    double max_abs_err;     /* of O against the fp64 oracle */
+    double max_abs_err;     /* of O against the fp64 oracle; NaN where no output of the workload was compared, as the next two */
     double rel_err;         /* ||o - ref|| / ||ref|| */
     double lse_err;
     double fma_gflops;      /* device's fp32 multiply-add peak, measured beside the samples; 0 = not measured */
@@ -209,7 +211,9 @@ typedef enum attune_tune_end {
     ATTUNE_TUNE_NO_IMPROVEMENT = 1, /* nothing beat what was there; the incumbents stay */
     ATTUNE_TUNE_BUDGET = 2,         /* a budget ended the search; winners so far were confirmed and written */
     ATTUNE_TUNE_INTERRUPTED = 3,    /* the callback asked to stop; winners so far were written */
-    ATTUNE_TUNE_HIT = 4             /* every workload was answered by the cache; nothing was measured */
+    ATTUNE_TUNE_HIT = 4,            /* every workload was answered by the cache; nothing was measured */
+    ATTUNE_TUNE_ENVIRONMENT = 5     /* nothing can be measured here now: tests in a row failed for causes outside of their kernels. The
+                                       status is ENVIRONMENT, and the summary's reason names the cause */
 } attune_tune_end;
 
 /* Progress of a tuning, passed after every test. Lives for the call. */
@@ -266,8 +270,14 @@ typedef struct attune_tune_result {
     double fma_gflops, read_gbps;         /* measured in the same rounds */
     double roofline_ms, roofline_share, peak_gflops; /* as in attune_measurement */
     char peak_reading[32];
-    double max_abs_err, rel_err;
+    double max_abs_err, rel_err;          /* of the winner; NaN where it was not compared in this call (as for a hit) */
     char entry_path[512];                 /* file of the entry; "" for a cache without a disk */
+    /* Why there is no winner, or why nothing was written, or what else its comparison lacks; "" where there is nothing to say. config
+     * is then what the caches answer, which this call did not confirm. */
+    char reason[256];
+    int32_t tests;                        /* of this workload in this call; 0: nothing was tried */
+    int32_t exhausted;                    /* 1: every valid configuration of the workload was tried, in this call or, for a hit, before */
+    int32_t entry_tests;                  /* that stand behind what the cache answers now, of this call or an earlier one; 0 = not known */
 } attune_tune_result;
 
 typedef struct attune_tune_summary {
@@ -276,6 +286,7 @@ typedef struct attune_tune_summary {
     int32_t outcomes[16];               /* tests by attune_outcome */
     double seconds;
     char journal[512];
+    char reason[256];                   /* ENVIRONMENT: the cause; else "" */
 } attune_tune_summary;
 
 /* Probes the device first where neither the cache nor the target has that (a few seconds).
@@ -585,6 +596,9 @@ typedef struct attune_cache_entry_info {
     const char *path;
     double time_ms, default_ms, gain;
     int32_t verified;      /* 1: has a receipt for its device and driver */
+    int32_t tests;         /* of the workload, in the largest search behind the entry; 0 = not known */
+    int32_t exhausted;     /* 1: every valid configuration was tried */
+    int32_t tuned;         /* 1: enough search stands behind it for ATTUNE_CACHED_ONLY */
 } attune_cache_entry_info;
 
 /* Return 0 to go on. */

@@ -81,6 +81,7 @@ void attune_version(int *major, int *minor, int *patch)
     X(ERROR_SOFTCAP) X(ERROR_SCALE) X(ERROR_WINDOW) X(ERROR_ENUM) X(ERROR_STRIDE) X(ERROR_MISMATCH) X(ERROR_SYNTAX)    \
     X(ERROR_UNSUPPORTED) X(ERROR_BUSY) X(ERROR_PAGE_TABLE) X(ERROR_OUT_OF_MEMORY) X(ERROR_DEVICE_MEMORY) X(ERROR_NO_PLATFORM)              \
     X(ERROR_NO_DEVICE) X(ERROR_OPENCL) X(ERROR_BUILD) X(ERROR_DEVICE_LOST) X(ERROR_IO) X(ERROR_WORKER)                 \
+    X(ERROR_ENVIRONMENT)                                                                                               \
     X(ERROR_NOT_TUNED) X(ERROR_NOT_VERIFIED) X(ERROR_CANCELLED) X(ERROR_BUDGET) X(ERROR_INTERNAL)
 
 const char *attune_status_name(attune_status status)

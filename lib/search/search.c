@@ -223,6 +223,11 @@ bool search_ask(struct search *search, struct search_proposal *out)
     return true;
 }
 
+bool search_exhausted(const struct search *search, int32_t workload)
+{
+    return search->pool.complete && search->pool.remaining[workload] == 0;
+}
+
 void search_tell(struct search *search, enum search_outcome outcome, double time)
 {
     if (!search->pending)

@@ -70,6 +70,9 @@ bool search_ask(struct search *search, struct search_proposal *out);
 /* Outcome of the last proposal; time is read for SEARCH_OK and must be positive and finite. */
 void search_tell(struct search *search, enum search_outcome outcome, double time);
 
+/* True when no pair of the workload is left to propose: all were told. */
+bool search_exhausted(const struct search *search, int32_t workload);
+
 /* The k-th best configuration told for a workload (k = 0: the best), with its time; false if there are fewer. */
 bool search_best(const struct search *search, int32_t workload, int32_t k, int32_t *values, double *time);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Confirmation: a workload's best few against the default and the incumbent, with fresh samples in interleaved rounds.
  * What is published comes from here, never from the search. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,8 +257,10 @@ static attune_status conclude(struct tuning *tuning, struct tuned_workload *work
     rank(finals, &best, &base);
     if (best < 0) {
         record_promotion(tuning, workload, finals, -1, &over_base, false);
-        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "%s: nothing could be confirmed: %s",
-                    attune_problem_text(workload->problem), finals->finalists[0].reason);
+        snprintf(workload->result->reason, sizeof workload->result->reason, "nothing could be confirmed: %.200s",
+                 finals->finalists[0].reason);
+        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "%s: %s", attune_problem_text(workload->problem),
+                    workload->result->reason);
         return ATTUNE_OK;
     }
     if (base < 0)

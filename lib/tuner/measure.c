@@ -93,7 +93,7 @@ static void report(struct job *job, const struct rounds *rounds, int32_t i, attu
     out->outcome = c->outcome;
     copy_string(out->reason, sizeof out->reason, c->outcome == ATTUNE_OUTCOME_OK ? "" : c->reason);
     out->build_ms = c->build_ms;
-    out->max_abs_err = c->error.max_abs;
+    out->max_abs_err = c->error.max_abs; /* NaN unless compared */
     out->rel_err = c->error.relative;
     out->lse_err = c->error.lse;
     out->fma_gflops = rounds->peaks.fma_gflops;

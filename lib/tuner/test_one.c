@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One test of the search: build, verify, one probe sample, and the rest of seven where that is promising. */
+#include <stdio.h>
+
 #include "tuning.h"
 
 #define SAMPLES 7
@@ -81,6 +83,9 @@ attune_status test_proposal(struct tuning *tuning, struct tuned_workload *worklo
         workload->best_ms = samples.time_ms;
     if (right && kernel_config_equal(&config, &workload->untuned))
         workload->default_ms = samples.time_ms;
+    if (!right && kernel_config_equal(&config, &workload->untuned))
+        snprintf(workload->default_fault, sizeof workload->default_fault, "%s: %.160s",
+                 attune_outcome_name(candidate.outcome), candidate.reason);
     search_tell(tuning->search, right ? SEARCH_OK : SEARCH_FAILED, samples.time_ms);
     if (tuning->recorder && tuning->record_status == ATTUNE_OK) {
         double verify_ms = (double)(verified - begin) * 1e-6 - candidate.build_ms;
@@ -95,6 +100,7 @@ attune_status test_proposal(struct tuning *tuning, struct tuned_workload *worklo
     }
     record_outcome(tuning, workload, &candidate, samples.ms, samples.count, samples.time_ms);
     tuning->tests++;
+    workload->result->tests++;
     tuning->outcomes[outcome]++;
     tuning->test_seconds += (double)(clock_now_ns() - start) * 1e-9;
     record_checkpoint(tuning);

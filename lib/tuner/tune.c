@@ -267,6 +267,23 @@ static void cross_all(struct tuning *tuning)
         log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "cross times are not known: %s", attune_last_error());
 }
 
+/* What a result without a winner of this call has to say. */
+static void explain_result(const struct tuning *tuning, const struct tuned_workload *workload)
+{
+    attune_tune_result *r = workload->result;
+    r->exhausted = search_exhausted(tuning->search, workload->search_index);
+    if (r->reason[0] || r->time_ms > 0)
+        return;
+    if (!r->tests)
+        snprintf(r->reason, sizeof r->reason, "not tried: %s",
+                 tuning->interrupted ? "the tuning was stopped before" : "the budget ended before its first test");
+    else if (workload->default_fault[0])
+        snprintf(r->reason, sizeof r->reason, "nothing passed in %d test%s; the untuned default: %s", r->tests,
+                 r->tests == 1 ? "" : "s", workload->default_fault);
+    else
+        snprintf(r->reason, sizeof r->reason, "nothing passed in %d test%s", r->tests, r->tests == 1 ? "" : "s");
+}
+
 static attune_tune_end end_of(const struct tuning *tuning, bool exhausted)
 {
     bool promoted = false;
@@ -306,6 +323,8 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
         status = confirmed;
     if (status == ATTUNE_OK)
         cross_all(tuning);
+    for (int32_t i = 0; i < tuning->num_active; i++)
+        explain_result(tuning, &tuning->workloads[tuning->active[i]]);
     summary->end = end_of(tuning, exhausted);
     record(tuning, "end",
            json_pack("{s:i,s:i,s:i,s:f}", "end", (int)summary->end, "status", (int)status, "tests", (int)tuning->tests,
@@ -390,6 +409,7 @@ attune_status attune_tune(attune_target *target, const attune_problem *const *pr
     for (size_t i = 0; i < num_problems; i++) {
         tuning->workloads[i].problem = problems[i];
         tuning->workloads[i].result = &results[i];
+        results[i].max_abs_err = results[i].rel_err = NAN; /* until compared */
     }
     status = tune(tuning, summary);
     summary->tests = tuning->tests;

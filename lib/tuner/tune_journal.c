@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The record of a tuning: one JSON object per decision, with the raw samples that it rests on. */
+#include <math.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,10 +79,10 @@ static json_t *numbers(const double *values, int32_t count)
     return array;
 }
 
-/* JSON has no infinity, which is what a NaN in an output counts as. */
-static double finite(double value)
+/* JSON has no infinity, which is what a NaN in an output counts as. NaN: not known. */
+static json_t *error_figure(double value)
 {
-    return value < 1e300 ? value : 1e300;
+    return isnan(value) ? json_null() : json_real(value < 1e300 ? value : 1e300);
 }
 
 void record_outcome(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
@@ -92,9 +93,9 @@ void record_outcome(struct tuning *tuning, const struct tuned_workload *workload
     record(tuning, "build", json_pack("{s:i,s:f}", "test", test, "build_ms", candidate->build_ms));
     if (candidate->checks || candidate->outcome == ATTUNE_OUTCOME_WRONG)
         record(tuning, "verification",
-               json_pack("{s:i,s:i,s:f,s:f,s:f}", "test", test, "checks", (int)candidate->checks, "max_abs",
-                         finite(candidate->error.max_abs), "relative", finite(candidate->error.relative), "lse",
-                         finite(candidate->error.lse)));
+               json_pack("{s:i,s:i,s:o,s:o,s:o}", "test", test, "checks", (int)candidate->checks, "max_abs",
+                         error_figure(candidate->error.max_abs), "relative", error_figure(candidate->error.relative),
+                         "lse", error_figure(candidate->error.lse)));
     if (num_samples)
         record(tuning, "samples",
                json_pack("{s:i,s:i,s:f,s:o}", "test", test, "launches", (int)candidate->launches, "last_span_ms",

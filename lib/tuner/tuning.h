@@ -21,6 +21,7 @@ struct tuned_workload {
     bool hit;                     /* nothing to do */
     int32_t search_index;         /* of the search's workloads; -1 for hits */
     double best_ms, default_ms;   /* so far; 0 = none */
+    char default_fault[200];      /* what became of the default in the search; "" = nothing wrong, or not tried */
     struct kernel_config winner;  /* what the cache answers from now on */
     bool has_winner;              /* that was confirmed, now or earlier */
     attune_tune_result *result;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "verify.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ void candidate_init(struct candidate *candidate, int slot, const struct kernel_c
     candidate->slot = slot;
     candidate->config = *config;
     candidate->launches = 1;
+    candidate->error = (struct oracle_error){NAN, NAN, NAN};
     kernel_config_format(config, candidate->text, sizeof candidate->text);
 }
 
@@ -117,7 +119,7 @@ static const char *pattern_name(enum workload_pattern pattern)
 static attune_outcome judge(struct candidate *candidate, const struct input_set *set, const float *o, const float *lse)
 {
     struct oracle_error error = oracle_compare(o, set->o, set->num_values, lse, set->lse, set->num_rows);
-    if (set->id == candidate->error_set && error.max_abs >= candidate->error.max_abs)
+    if (set->id == candidate->error_set && !(error.max_abs < candidate->error.max_abs)) /* NaN: the first */
         candidate->error = error;
     attune_status status = oracle_verdict(&error, &set->plain);
     if (status != ATTUNE_OK) {

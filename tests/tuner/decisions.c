@@ -98,6 +98,35 @@ static void second_call_is_a_hit(void **state)
     fixture_end(&f);
 }
 
+/* Nothing passes, and of the second workload nothing runs: the results say so, and claim no error. */
+static void results_say_why(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script("{\"devices\": [{\"name\": \"Fake GPU\"}], \"faults\": [{\"match\": \"attention\", \"what\": \"wrong\", "
+               "\"amount\": 1}]}");
+    open_target(&f, "gpu");
+    attune_problem *other;
+    check_ok(attune_problem_parse("extend:hq=2,hkv=1,d=32,prefix=8,new=4", &other));
+    const attune_problem *problems[] = {f.problem, other};
+    attune_tune_options options = budget(1);
+    attune_tune_result results[2];
+    attune_tune_summary summary;
+    check_ok(attune_tune(f.target, problems, 2, &options, results, &summary));
+    assert_int_equal(results[0].tests, 1);
+    assert_int_equal(results[1].tests, 0);
+    for (int i = 0; i < 2; i++) {
+        const char *wanted = i ? "not tried" : "the untuned default: wrong: ";
+        if (!strstr(results[i].reason, wanted))
+            fail_msg("\"%s\" lacks \"%s\"", results[i].reason, wanted);
+        assert_true(isnan(results[i].max_abs_err) && isnan(results[i].rel_err));
+        assert_true(!results[i].exhausted && !results[i].entry_path[0]);
+    }
+    attune_problem_destroy(&other);
+    fixture_end(&f);
+}
+
 static void time_budget_ends_the_run(void **state)
 {
     (void)state;
@@ -297,12 +326,14 @@ static void edges_keep_what_divides_the_kv_heads(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     use_virtual_clock();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edges_keep_what_divides_the_kv_heads),
         cmocka_unit_test(planted_gain_is_promoted), cmocka_unit_test(equal_times_are_not_promoted),
+        cmocka_unit_test(results_say_why),
         cmocka_unit_test(second_call_is_a_hit),     cmocka_unit_test(time_budget_ends_the_run),
         cmocka_unit_test(callback_stops_in_order),  cmocka_unit_test(workloads_are_tuned_together),
         cmocka_unit_test(winners_are_measured_on_other_shapes), cmocka_unit_test(measures_interleaved),
