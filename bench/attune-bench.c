@@ -12,16 +12,16 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: attune-bench --suite S | --workload W... [options]\n"
+    "usage: attune-bench --suite S... | --workload W... [options]\n"
     "       attune-bench --startup [--page-size N] [--max-configs N]\n"
     "       attune-bench --search [--strategy S] [--tests N]\n"
-    "       attune-bench --list\n"
+    "       attune-bench --list [--suite S...]\n"
     "       attune-bench --host\n"
     "\n"
     "Verifies each workload's result against fp64 and times it beside the untuned default, the plain row kernel and\n"
     "extend_fixed_tile. Ratios are medians of pairs from interleaved rounds; above 1 the measured configuration is "
     "faster.\n"
-    "  --suite S      extend, decode or prefill\n"
+    "  --suite S      extend, decode or prefill; repeatable\n"
     "  --workload W   a suite's name (E1), one with fields appended (E2:q=fp32,kv=fp32) or a problem string; "
     "repeatable\n"
     "  --backend B    zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
@@ -44,11 +44,15 @@ static const char help[] =
     "\n"
     "Exit codes: 0 done (also where workloads are unsupported), 1 a wrong result or another error, 2 usage or bad "
     "input,\n"
-    "5 interrupted, 6 no device or OpenCL platform, 7 attune-worker missing or unusable, 9 device lost.\n";
+    "5 interrupted, 6 no device or OpenCL platform, 7 attune-worker missing or unusable, 8 storage failed, 9 device "
+    "lost.\n"
+    "With --json a run that fails ends with {\"event\": \"end\", \"exit_code\", \"status\", \"error\"}.\n";
+
+enum mode { MODE_MEASURE = 1, MODE_LIST = 2, MODE_HOST = 4, MODE_STARTUP = 8, MODE_SEARCH = 16 };
 
 struct bench_arguments {
-    struct text_list workloads;
-    const char *suite, *config, *strategy;
+    struct text_list workloads, suites;
+    const char *config, *strategy;
     attune_target_options target;
     int64_t rounds, seed, page_size, max_configs, tests;
     bool json, list, startup, host, search;
@@ -197,7 +201,7 @@ static bool any_supported(const struct problem_set *set)
 static enum exit_code bench_all(const struct bench_arguments *a)
 {
     struct problem_set set;
-    enum exit_code code = problem_set_create(&set, a->suite, &a->workloads);
+    enum exit_code code = problem_set_create(&set, &a->suites, &a->workloads);
     if (code)
         return code;
     if (!any_supported(&set)) { /* no device is needed to say so */
@@ -215,31 +219,33 @@ static enum exit_code bench_all(const struct bench_arguments *a)
     return code;
 }
 
+static enum exit_code list_suite(const struct bench_arguments *a, const char *suite)
+{
+    struct problem_set set;
+    enum exit_code code = problem_set_create(&set, &(struct text_list){&suite, 1}, NULL);
+    for (size_t i = 0; !code && i < set.count; i++) {
+        const attune_problem *problem = set.problems[i];
+        const char *reason = attune_problem_supported(problem) ? attune_last_error() : NULL;
+        if (a->json)
+            json_line(json_pack(
+                "{so so so so*}", "suite", json_text(suite), "workload", json_text(attune_problem_name(problem)),
+                "problem", json_text(attune_problem_text(problem)), "unsupported", reason ? json_text(reason) : NULL));
+        else
+            printf("%-8s %-28s %s%s%s\n", suite, attune_problem_name(problem), attune_problem_text(problem),
+                   reason ? "\n    " : "", reason ? reason : "");
+    }
+    problem_set_destroy(&set);
+    return code;
+}
+
 static enum exit_code list_suites(const struct bench_arguments *a)
 {
-    static const char *const suites[] = {"extend", "decode", "prefill"};
-    for (size_t s = 0; s < sizeof suites / sizeof suites[0]; s++) {
-        struct problem_set set;
-        if (a->suite && strcmp(a->suite, suites[s]))
-            continue;
-        enum exit_code code = problem_set_create(&set, suites[s], &a->workloads);
-        if (code)
-            return code;
-        for (size_t i = 0; i < set.count; i++) {
-            const attune_problem *problem = set.problems[i];
-            const char *reason = attune_problem_supported(problem) ? attune_last_error() : NULL;
-            if (a->json)
-                json_line(json_pack("{so so so so*}", "suite", json_text(suites[s]), "workload",
-                                    json_text(attune_problem_name(problem)), "problem",
-                                    json_text(attune_problem_text(problem)), "unsupported",
-                                    reason ? json_text(reason) : NULL));
-            else
-                printf("%-8s %-28s %s%s%s\n", suites[s], attune_problem_name(problem), attune_problem_text(problem),
-                       reason ? "\n    " : "", reason ? reason : "");
-        }
-        problem_set_destroy(&set);
-    }
-    return EXIT_DONE;
+    static const char *all[] = {"extend", "decode", "prefill"};
+    const struct text_list suites = a->suites.count ? a->suites : (struct text_list){all, 3};
+    enum exit_code code = EXIT_DONE;
+    for (size_t i = 0; i < suites.count && !code; i++)
+        code = list_suite(a, suites.items[i]);
+    return code;
 }
 
 static enum exit_code start_up(const struct bench_arguments *a)
@@ -253,68 +259,86 @@ static enum exit_code start_up(const struct bench_arguments *a)
     options.context.cache_dir = a->target.cache_dir;
     options.context.log = cli_log;
     if (a->page_size & (a->page_size - 1)) {
-        cli_error("--page-size must be a power of two");
+        cli_error("--page-size is \"%d\"; it must be a power of two", (int)a->page_size);
         return EXIT_USAGE;
     }
     return startup_run(&options);
 }
 
-/* Workloads are measured, and only they. */
-static bool right_together(const struct bench_arguments *a)
+/* The mode, of which one at most may be named; false with the error printed. */
+static bool choose_mode(const struct bench_arguments *a, unsigned *mode)
 {
-    if ((a->host || a->startup || a->search) && (a->suite || a->workloads.count)) {
-        cli_error("--%s has its own workload: it goes without --workload and --suite", a->host      ? "host"
-                                                                                       : a->startup ? "startup"
-                                                                                                    : "search");
+    static const char *const names[] = {"--workload and --suite", "--list", "--host", "--startup", "--search"};
+    *mode = (a->list ? MODE_LIST : 0u) | (a->host ? MODE_HOST : 0u) | (a->startup ? MODE_STARTUP : 0u) |
+            (a->search ? MODE_SEARCH : 0u);
+    if (*mode & (*mode - 1)) {
+        cli_error("give only one of --list, --host, --startup and --search");
         return false;
     }
-    return true;
+    if (!*mode)
+        *mode = MODE_MEASURE;
+    return cli_goes_with(*mode, names);
+}
+
+static bool read_arguments(struct bench_arguments *a, unsigned *mode, int argc, char **argv)
+{
+    const unsigned on_device = MODE_MEASURE | MODE_HOST | MODE_STARTUP;
+    const struct option options[] = {
+        {"suite", OPTION_TEXTS, &a->suites, 0, 0, MODE_MEASURE | MODE_LIST},
+        {"workload", OPTION_TEXTS, &a->workloads, 0, 0, MODE_MEASURE},
+        {"backend", OPTION_TEXT, &a->target.backend, 0, 0, on_device},
+        {"device", OPTION_TEXT, &a->target.device, 0, 0, on_device},
+        {"cache-dir", OPTION_TEXT, &a->target.cache_dir, 0, 0, on_device},
+        {"config", OPTION_TEXT, &a->config, 0, 0, MODE_MEASURE | MODE_HOST},
+        {"rounds", OPTION_INTEGER, &a->rounds, 1, 1000, MODE_MEASURE},
+        {"seed", OPTION_INTEGER, &a->seed, 0, INT64_MAX, MODE_MEASURE | MODE_SEARCH},
+        {"host", OPTION_FLAG, &a->host, 0, 0, 0},
+        {"json", OPTION_FLAG, &a->json, 0, 0, 0},
+        {"list", OPTION_FLAG, &a->list, 0, 0, 0},
+        {"startup", OPTION_FLAG, &a->startup, 0, 0, 0},
+        {"page-size", OPTION_INTEGER, &a->page_size, 1, 32, MODE_STARTUP},
+        {"max-configs", OPTION_INTEGER, &a->max_configs, 1, 8, MODE_STARTUP},
+        {"search", OPTION_FLAG, &a->search, 0, 0, 0},
+        {"strategy", OPTION_TEXT, &a->strategy, 0, 0, MODE_SEARCH},
+        {"tests", OPTION_INTEGER, &a->tests, 20, 1000, MODE_SEARCH},
+        {NULL},
+    };
+    return cli_parse(argc, argv, options, NULL) && choose_mode(a, mode) && cli_check_strategy(a->strategy, false);
+}
+
+static enum exit_code run_mode(const struct bench_arguments *a, unsigned mode)
+{
+    const struct host_options host = {a->target.backend, a->target.device, a->target.cache_dir, a->config, a->json};
+    const struct search_bench_options search = {a->strategy, a->tests, a->seed, a->json};
+    switch (mode) {
+    case MODE_LIST:
+        return list_suites(a);
+    case MODE_HOST:
+        return bench_host(&host);
+    case MODE_STARTUP:
+        return start_up(a);
+    case MODE_SEARCH:
+        return bench_search(&search);
+    default:
+        return bench_all(a);
+    }
 }
 
 int main(int argc, char **argv)
 {
-    cli_set_program("attune-bench");
+    cli_begin("attune-bench", argc, argv);
     struct bench_arguments a = {
         .target = ATTUNE_TARGET_OPTIONS_INIT, .rounds = 7, .seed = 1, .page_size = 16, .max_configs = 3, .tests = 200};
     a.target.log = cli_log;
-    const struct option options[] = {
-        {"suite", OPTION_TEXT, &a.suite, 0, 0},
-        {"workload", OPTION_TEXTS, &a.workloads, 0, 0},
-        {"backend", OPTION_TEXT, &a.target.backend, 0, 0},
-        {"device", OPTION_TEXT, &a.target.device, 0, 0},
-        {"cache-dir", OPTION_TEXT, &a.target.cache_dir, 0, 0},
-        {"config", OPTION_TEXT, &a.config, 0, 0},
-        {"rounds", OPTION_INTEGER, &a.rounds, 1, 1000},
-        {"seed", OPTION_INTEGER, &a.seed, 0, INT64_MAX},
-        {"host", OPTION_FLAG, &a.host, 0, 0},
-        {"json", OPTION_FLAG, &a.json, 0, 0},
-        {"list", OPTION_FLAG, &a.list, 0, 0},
-        {"startup", OPTION_FLAG, &a.startup, 0, 0},
-        {"page-size", OPTION_INTEGER, &a.page_size, 1, 32},
-        {"max-configs", OPTION_INTEGER, &a.max_configs, 1, 8},
-        {"search", OPTION_FLAG, &a.search, 0, 0},
-        {"strategy", OPTION_TEXT, &a.strategy, 0, 0},
-        {"tests", OPTION_INTEGER, &a.tests, 20, 1000},
-        {NULL},
-    };
+    unsigned mode;
+    enum exit_code code = EXIT_USAGE;
     if (cli_asks_for_help(argc, argv)) {
         fputs(help, stdout);
-        return EXIT_DONE;
-    }
-    enum exit_code code = EXIT_USAGE;
-    if (cli_parse(argc, argv, options, NULL) && right_together(&a)) {
-        const struct host_options host = {a.target.backend, a.target.device, a.target.cache_dir, a.config, a.json};
-        const struct search_bench_options search = {a.strategy, a.tests, a.seed, a.json};
-        code = a.list      ? list_suites(&a)
-               : a.host    ? bench_host(&host)
-               : a.startup ? start_up(&a)
-               : a.search  ? bench_search(&search)
-                           : bench_all(&a);
+        code = EXIT_DONE;
+    } else if (read_arguments(&a, &mode, argc, argv)) {
+        code = run_mode(&a, mode);
     }
     free(a.workloads.items);
-    if (fflush(stdout) || ferror(stdout)) {
-        cli_error("cannot write to standard output");
-        return EXIT_OTHER;
-    }
-    return code;
+    free(a.suites.items);
+    return cli_finish(code);
 }

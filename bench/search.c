@@ -166,20 +166,16 @@ static enum exit_code bench_one(const struct space *space, const char *strategy,
         cli_error("a process for %s could not be run", strategy);
         return EXIT_OTHER;
     }
-    return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_DONE ? EXIT_DONE : EXIT_OTHER;
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_DONE)
+        return EXIT_DONE;
+    cli_error("%s on %s failed", strategy, space->name);
+    return EXIT_OTHER;
 }
 
 enum exit_code bench_search(const struct search_bench_options *options)
 {
     enum exit_code code = EXIT_DONE;
     const char *strategy;
-    bool known = false;
-    for (size_t i = 0; (strategy = attune_search_strategy(i)); i++)
-        known |= !options->strategy || strcmp(options->strategy, strategy) == 0;
-    if (!known) {
-        cli_error("--strategy is \"%s\", which is none that the search has", options->strategy);
-        return EXIT_USAGE;
-    }
     if (!options->json)
         printf("%-26s %-12s %6s %12s %10s %10s %10s %10s %10s\n", "configurations", "strategy", "tests", "create, ms",
                "mean", "median", "95%", "most", "peak, MiB");

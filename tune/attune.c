@@ -2,6 +2,7 @@
  * The `attune` command: looks at devices, tunes ahead of deployment, inspects the caches. */
 #include "commands.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static enum exit_code command_version(int argc, char **argv);
@@ -37,7 +38,7 @@ static const struct command {
      "writes them to the cache. The result is quoted as ratios of one run, never as a bare time.\n"
      "  --workload W        a suite's name (E1), one with fields appended (E2:q=fp32,kv=fp32) or a problem\n"
      "                      string (extend:hq=32,hkv=8,d=128,prefix=0/128,new=64); may be repeated\n"
-     "  --suite S           extend, decode or prefill; workloads this version lacks are skipped\n"
+     "  --suite S           extend, decode or prefill; may be repeated; workloads this version lacks are skipped\n"
      "  --backend B         zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
      "  --device D          PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
      "  --budget-tests N    configurations tried over all workloads, 0 = no limit  [432]\n"
@@ -54,9 +55,10 @@ static const struct command {
      "                      JSON; gzip where FILE ends in .gz), which attune search --space replays\n"
      "  --cache-dir D       folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
      "  --no-compare        do not measure the plain row and fixed-tile kernels at the end\n"
-     "  --json              JSON lines: every test, every result, the end\n"
+     "  --json              JSON lines: every test, every result, the end (also of a run that failed, with the reason)\n"
      "  --quiet             no progress\n"
-     "  --dry-run           say what would be done, and its worst-case cost\n"
+     "  --dry-run           check all that can be checked without a device, say what would be done and what it costs at\n"
+     "                      worst\n"
      "\n"
      "The first SIGINT or SIGTERM stops in order (winners so far are kept), the second at once.\n"},
     {"layout", "choose how the KV cache lies in memory", command_layout,
@@ -140,6 +142,7 @@ static void print_overview(FILE *file)
     for (size_t i = 0; i < NUM_COMMANDS; i++)
         fprintf(file, "  %-8s  %s\n", commands[i].name, commands[i].summary);
     fputs("\n`attune help COMMAND` lists a command's options.\n"
+          "With --json a command that fails ends its output with {\"event\": \"end\", \"exit_code\", \"status\", \"error\"}.\n"
           "\n"
           "Exit codes: 0 done (or answered by the cache), 1 another error, 2 usage or bad input, 3 done without an\n"
           "improvement, 4 budget spent (winners so far are written), 5 interrupted, 6 no device or OpenCL platform,\n"
@@ -168,11 +171,22 @@ static const struct command *find_command(const char *name)
 
 static enum exit_code command_help(int argc, char **argv)
 {
-    if (argc < 2) {
+    struct text_list words = {NULL, 0};
+    static const struct option options[] = {{NULL}};
+    const char *name = cli_parse(argc, argv, options, &words) && words.count ? words.items[0] : NULL;
+    size_t count = words.count;
+    free(words.items);
+    if (cli_first_error())
+        return EXIT_USAGE;
+    if (!name) {
         print_overview(stdout);
         return EXIT_DONE;
     }
-    const struct command *command = find_command(argv[1]);
+    if (count > 1) {
+        cli_error("help takes one command");
+        return EXIT_USAGE;
+    }
+    const struct command *command = find_command(name);
     if (!command)
         return EXIT_USAGE;
     fputs(command->help, stdout);
@@ -181,7 +195,7 @@ static enum exit_code command_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    cli_set_program("attune");
+    cli_begin("attune", argc, argv);
     if (argc < 2) {
         print_overview(stderr);
         return EXIT_USAGE;
@@ -192,16 +206,12 @@ int main(int argc, char **argv)
     else if (!strcmp(name, "--version"))
         name = "version";
     const struct command *command = find_command(name);
+    enum exit_code code = EXIT_DONE;
     if (!command)
-        return EXIT_USAGE;
-    if (cli_asks_for_help(argc - 1, argv + 1)) {
+        code = EXIT_USAGE;
+    else if (cli_asks_for_help(argc - 1, argv + 1))
         fputs(command->help, stdout);
-        return EXIT_DONE;
-    }
-    enum exit_code code = command->run(argc - 1, argv + 1);
-    if (fflush(stdout) || ferror(stdout)) {
-        cli_error("cannot write to standard output");
-        return code == EXIT_DONE ? EXIT_STORAGE : code;
-    }
-    return code;
+    else
+        code = command->run(argc - 1, argv + 1);
+    return cli_finish(code);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum mode { MODE_LIST = 1, MODE_SHOW = 2, MODE_EXPLAIN = 4 };
+
 struct cache_arguments {
     attune_target_options target;
     struct text_list words, workloads;
@@ -50,7 +52,7 @@ static enum exit_code cache_list(const struct cache_arguments *arguments)
     if (status)
         return cli_failed(status, NULL);
     if (unreadable)
-        cli_error("warning: %zu entries cannot be read", unreadable);
+        cli_note("warning: %zu entries cannot be read", unreadable);
     if (!listing.count && !listing.json)
         printf("no entries\n");
     return EXIT_DONE;
@@ -117,22 +119,22 @@ static enum exit_code cache_explain(const struct cache_arguments *arguments)
 static enum exit_code run_action(const struct cache_arguments *arguments)
 {
     static const char *const actions[] = {"list", "show", "explain", NULL};
+    static const char *const modes[] = {"cache list", "cache show", "cache explain"};
+    static enum exit_code (*const run[])(const struct cache_arguments *) = {cache_list, cache_show, cache_explain};
     const char *action = arguments->words.count ? arguments->words.items[0] : "";
-    bool show = !strcmp(action, "show");
-    if (!show && arguments->words.count > 1) {
+    size_t i = 0;
+    while (actions[i] && strcmp(actions[i], action))
+        i++;
+    if (!actions[i]) {
+        const char *closest = cli_closest(action, actions);
+        cli_error(closest ? "unknown action \"%s\"; did you mean \"cache %s\"?"
+                          : "cache needs an action: list, show or explain",
+                  action, closest);
+    } else if (1u << i != MODE_SHOW && arguments->words.count > 1) {
         cli_error("unexpected argument \"%s\"; see \"attune help cache\"", arguments->words.items[1]);
-        return EXIT_USAGE;
+    } else if (cli_goes_with(1u << i, modes)) {
+        return run[i](arguments);
     }
-    if (!strcmp(action, "list"))
-        return cache_list(arguments);
-    if (show)
-        return cache_show(arguments);
-    if (!strcmp(action, "explain"))
-        return cache_explain(arguments);
-    const char *closest = cli_closest(action, actions);
-    cli_error(closest ? "unknown action \"%s\"; did you mean \"cache %s\"?"
-                      : "cache needs an action: list, show or explain",
-              action, closest);
     return EXIT_USAGE;
 }
 
@@ -140,9 +142,9 @@ enum exit_code command_cache(int argc, char **argv)
 {
     struct cache_arguments arguments = {ATTUNE_TARGET_OPTIONS_INIT, {NULL, 0}, {NULL, 0}, false};
     arguments.target.log = cli_log;
-    const struct option options[] = {{"workload", OPTION_TEXTS, &arguments.workloads, 0, 0},
-                                     {"backend", OPTION_TEXT, &arguments.target.backend, 0, 0},
-                                     {"device", OPTION_TEXT, &arguments.target.device, 0, 0},
+    const struct option options[] = {{"workload", OPTION_TEXTS, &arguments.workloads, 0, 0, MODE_EXPLAIN},
+                                     {"backend", OPTION_TEXT, &arguments.target.backend, 0, 0, MODE_EXPLAIN},
+                                     {"device", OPTION_TEXT, &arguments.target.device, 0, 0, MODE_EXPLAIN},
                                      {"cache-dir", OPTION_TEXT, &arguments.target.cache_dir, 0, 0},
                                      {"json", OPTION_FLAG, &arguments.json, 0, 0},
                                      {NULL}};

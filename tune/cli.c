@@ -1,42 +1,111 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
 
-#include <errno.h>
+#include "descriptors.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *program = "attune";
+static struct {
+    const char *program;
+    char *error; /* the first */
+    bool json;   /* --json was given */
+    bool ended;  /* the JSON stream has its end */
+} cli = {.program = "attune"};
 
-void cli_set_program(const char *name)
+const char *exit_code_name(enum exit_code code)
 {
-    program = name;
+    static const char *const names[] = {"done",        "error",     "usage",  "no_improvement", "budget",
+                                        "interrupted", "no_device", "worker", "storage",        "device_lost"};
+    return (size_t)code < sizeof names / sizeof names[0] ? names[code] : "error";
 }
 
-const char *cli_program(void)
+/* ---- start and end */
+
+void cli_begin(const char *name, int argc, char **argv)
 {
-    return program;
+    open_standard_descriptors();
+    cli.program = name;
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        cli.json |= !strcmp(argv[i], "--json");
+}
+
+void cli_json_end(json_t *event, enum exit_code code, const char *error)
+{
+    json_object_set_new(event, "exit_code", json_integer(code));
+    json_object_set_new(event, "status", json_string(exit_code_name(code)));
+    json_object_set_new(event, "error", error ? json_text(error) : json_null());
+    json_line(event);
+    cli.ended = true;
+}
+
+enum exit_code cli_finish(enum exit_code code)
+{
+    if (cli.json && code != EXIT_DONE && !cli.ended)
+        cli_json_end(json_pack("{ss}", "event", "end"), code, cli.error);
+    if (fflush(stdout) || ferror(stdout)) {
+        cli_error("cannot write to standard output");
+        code = code == EXIT_DONE ? EXIT_STORAGE : code;
+    }
+    free(cli.error);
+    cli.error = NULL;
+    return code;
+}
+
+/* ---- errors */
+
+static void print_text(const char *text)
+{
+    fprintf(stderr, "%s: %s\n", cli.program, text);
+}
+
+/* free() it; NULL when out of memory. */
+static char *format_text(const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text)
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
 }
 
 void cli_error(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "%s: ", program);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    char *text = format_text(format, args);
     va_end(args);
+    print_text(text ? text : "out of memory");
+    if (cli.error)
+        free(text);
+    else
+        cli.error = text;
+}
+
+void cli_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = format_text(format, args);
+    va_end(args);
+    print_text(text ? text : "out of memory");
+    free(text);
+}
+
+const char *cli_first_error(void)
+{
+    return cli.error;
 }
 
 void cli_log(void *priv, attune_log_level level, const char *message)
 {
     (void)priv;
-    cli_error("%s: %s",
-              level == ATTUNE_LOG_ERROR     ? "error"
-              : level == ATTUNE_LOG_WARNING ? "warning"
-                                            : "note",
-              message);
+    cli_note("%s: %s", level == ATTUNE_LOG_ERROR ? "error" : level == ATTUNE_LOG_WARNING ? "warning" : "note", message);
 }
 
 static enum exit_code exit_code_of(attune_status status)
@@ -67,159 +136,12 @@ static enum exit_code exit_code_of(attune_status status)
 enum exit_code cli_failed(attune_status status, const char *what)
 {
     const char *text = attune_last_error();
-    cli_error("%s%s%s", what ? what : "", what ? ": " : "", text[0] ? text : attune_status_name(status));
+    char *words = cli_words(text[0] ? text : attune_status_name(status));
+    cli_error("%s%s%s", what ? what : "", what ? ": " : "", words ? words : text);
+    free(words);
     if (attune_last_build_log()[0])
         fprintf(stderr, "%s\n", attune_last_build_log());
     return exit_code_of(status);
-}
-
-/* Levenshtein's distance, for words below 32 characters. */
-static int distance(const char *a, const char *b)
-{
-    size_t a_length = strlen(a), b_length = strlen(b);
-    int row[33];
-    if (a_length > 32 || b_length > 32)
-        return 99;
-    for (size_t j = 0; j <= b_length; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= a_length; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= b_length; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-        }
-    }
-    return row[b_length];
-}
-
-const char *cli_closest(const char *word, const char *const *list)
-{
-    const char *closest = NULL;
-    int least = (int)strlen(word) / 2 + 1;
-    for (; *list; list++) {
-        int d = distance(word, *list);
-        if (d < least) {
-            least = d;
-            closest = *list;
-        }
-    }
-    return closest;
-}
-
-/* ---- options */
-
-static bool unknown_option(const char *arg, const char *name, const struct option *options)
-{
-    const char *names[64];
-    size_t count = 0;
-    for (; count < 62 && options[count].name; count++)
-        names[count] = options[count].name;
-    names[count++] = "help";
-    names[count] = NULL;
-    const char *closest = cli_closest(name, names);
-    if (closest)
-        cli_error("unknown option %s; did you mean --%s?", arg, closest);
-    else
-        cli_error("unknown option %s; see --help", arg);
-    return false;
-}
-
-static bool append(struct text_list *list, const char *text, int capacity)
-{
-    if (!list->items)
-        list->items = malloc((size_t)capacity * sizeof *list->items);
-    if (!list->items) {
-        cli_error("out of memory");
-        return false;
-    }
-    list->items[list->count++] = text;
-    return true;
-}
-
-static bool set_number(const struct option *option, const char *text)
-{
-    char *end;
-    errno = 0;
-    bool is_real = option->kind == OPTION_REAL;
-    double real = is_real ? strtod(text, &end) : 0;
-    long long integer = is_real ? 0 : strtoll(text, &end, 10);
-    bool in_range = is_real ? real >= (double)option->low && real <= (double)option->high
-                            : integer >= option->low && integer <= option->high;
-    if (end == text || *end || errno || !in_range) {
-        cli_error("--%s is \"%s\"; it must be a%s from %lld to %lld", option->name, text,
-                  is_real ? " number" : "n integer", (long long)option->low, (long long)option->high);
-        return false;
-    }
-    if (is_real)
-        *(double *)option->value = real;
-    else
-        *(int64_t *)option->value = integer;
-    return true;
-}
-
-static bool set_value(const struct option *option, const char *text, int capacity)
-{
-    if (option->kind == OPTION_TEXTS)
-        return append(option->value, text, capacity);
-    if (option->kind != OPTION_TEXT)
-        return set_number(option, text);
-    *(const char **)option->value = text;
-    return true;
-}
-
-bool cli_parse(int argc, char **argv, const struct option *options, struct text_list *words)
-{
-    bool only_words = false;
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        if (only_words || arg[0] != '-' || !arg[1]) {
-            if (!words) {
-                cli_error("unexpected argument \"%s\"; see --help", arg);
-                return false;
-            }
-            if (!append(words, arg, argc))
-                return false;
-            continue;
-        }
-        if (!strcmp(arg, "--")) {
-            only_words = true;
-            continue;
-        }
-        char name[40] = "";
-        const char *given = strchr(arg, '=');
-        snprintf(name, sizeof name, "%.*s", (int)(given ? given - arg : (ptrdiff_t)strlen(arg)) - 2, arg + 2);
-        const struct option *option = options;
-        while (option->name && (arg[1] != '-' || strcmp(option->name, name)))
-            option++;
-        if (!option->name)
-            return unknown_option(arg, arg[1] == '-' ? name : arg + 1, options);
-        if (option->kind == OPTION_FLAG) {
-            if (given) {
-                cli_error("--%s takes no value", name);
-                return false;
-            }
-            *(bool *)option->value = true;
-            continue;
-        }
-        if (!given && i + 1 == argc) {
-            cli_error("--%s needs a value", name);
-            return false;
-        }
-        if (!set_value(option, given ? given + 1 : argv[++i], argc))
-            return false;
-    }
-    return true;
-}
-
-bool cli_asks_for_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-            return true;
-    return false;
 }
 
 /* ---- workloads */
@@ -243,18 +165,27 @@ static bool add_problem(struct problem_set *set, const char *text)
     return true;
 }
 
-enum exit_code problem_set_create(struct problem_set *set, const char *suite, const struct text_list *workloads)
+static bool add_suite(struct problem_set *set, const char *suite)
+{
+    if (!attune_suite_workload(suite, 0)) {
+        cli_error("unknown suite \"%s\"; suites: extend, decode, prefill", suite);
+        return false;
+    }
+    const char *name;
+    for (size_t i = 0; (name = attune_suite_workload(suite, i)); i++)
+        if (!add_problem(set, name))
+            return false;
+    return true;
+}
+
+enum exit_code problem_set_create(struct problem_set *set, const struct text_list *suites,
+                                  const struct text_list *workloads)
 {
     *set = (struct problem_set){NULL, 0};
     bool good = true;
-    if (suite && !attune_suite_workload(suite, 0)) {
-        cli_error("unknown suite \"%s\"; suites: extend, decode, prefill", suite);
-        good = false;
-    }
-    const char *name;
-    for (size_t i = 0; good && suite && (name = attune_suite_workload(suite, i)); i++)
-        good = add_problem(set, name);
-    for (size_t i = 0; good && i < workloads->count; i++)
+    for (size_t i = 0; good && suites && i < suites->count; i++)
+        good = add_suite(set, suites->items[i]);
+    for (size_t i = 0; good && workloads && i < workloads->count; i++)
         good = add_problem(set, workloads->items[i]);
     if (good && set->count == 0) {
         cli_error("nothing to do: give --workload or --suite");

@@ -49,7 +49,7 @@ enum exit_code command_devices(int argc, char **argv)
             print_device(&infos[i]);
     }
     if (count > capacity)
-        cli_error("%zu more devices are not shown", count - capacity);
+        cli_note("%zu more devices are not shown", count - capacity);
     if (count == 0)
         cli_error("no device: is an OpenCL driver installed?");
     return count ? EXIT_DONE : EXIT_NO_DEVICE;

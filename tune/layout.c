@@ -2,7 +2,6 @@
  * `attune layout`. */
 #include "commands.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,21 +55,21 @@ static bool read_arguments(struct layout_arguments *a, int argc, char **argv)
 static size_t read_list(const char *option, const char *text, double *out, size_t capacity)
 {
     size_t count = 0;
-    for (const char *at = text;; at++) {
-        char *end;
-        errno = 0;
-        double value = strtod(at, &end);
-        if (end == at || errno || !(value > 0 && value < 1e18) || (*end && *end != '/')) {
-            cli_error("--%s is \"%s\"; it must be numbers above 0 with / between them", option, text);
-            return 0;
-        }
+    for (const char *at = text;;) {
+        char number[32];
+        size_t length = strcspn(at, "/");
+        snprintf(number, sizeof number, "%.*s", length < sizeof number ? (int)length : 0, at);
         if (count == capacity) {
             cli_error("--%s has more than %zu numbers; at most %zu fit here", option, capacity, capacity);
             return 0;
         }
-        out[count++] = value;
-        at = end;
-        if (!*end)
+        if (!cli_number(number, &out[count]) || !(out[count] > 0 && out[count] < 1e18)) {
+            cli_error("--%s is \"%s\"; it must be numbers above 0 with / between them", option, text);
+            return 0;
+        }
+        count++;
+        at += length;
+        if (!*at++)
             return count;
     }
 }

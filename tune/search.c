@@ -15,6 +15,8 @@
 #define MAX_SEEDS 4096
 #define MAX_REPEATS 10000
 
+enum mode { MODE_SPACE = 1, MODE_COMPARE = 2, MODE_LIST = 4 };
+
 struct search_arguments {
     const char *space, *strategy, *plot;
     struct text_list options, seeds_from, files;
@@ -27,23 +29,25 @@ static bool read_arguments(struct search_arguments *a, int argc, char **argv)
 {
     const struct option options[] = {
         {"space", OPTION_TEXT, &a->space, 0, 0},
-        {"strategy", OPTION_TEXT, &a->strategy, 0, 0},
-        {"option", OPTION_TEXTS, &a->options, 0, 0},
-        {"seeds-from", OPTION_TEXTS, &a->seeds_from, 0, 0},
-        {"num-seeds", OPTION_INTEGER, &a->num_seeds, 1, MAX_SEEDS},
-        {"budget-tests", OPTION_INTEGER, &a->budget_tests, 1, RUN_MAX_TESTS},
-        {"seed", OPTION_INTEGER, &a->seed, 0, INT64_MAX - MAX_REPEATS},
-        {"repeat", OPTION_INTEGER, &a->repeat, 1, MAX_REPEATS},
-        {"noise", OPTION_FLAG, &a->noise, 0, 0},
-        {"json", OPTION_FLAG, &a->json, 0, 0},
+        {"strategy", OPTION_TEXT, &a->strategy, 0, 0, MODE_SPACE},
+        {"option", OPTION_TEXTS, &a->options, 0, 0, MODE_SPACE},
+        {"seeds-from", OPTION_TEXTS, &a->seeds_from, 0, 0, MODE_SPACE},
+        {"num-seeds", OPTION_INTEGER, &a->num_seeds, 1, MAX_SEEDS, MODE_SPACE},
+        {"budget-tests", OPTION_INTEGER, &a->budget_tests, 1, RUN_MAX_TESTS, MODE_SPACE},
+        {"seed", OPTION_INTEGER, &a->seed, 0, INT64_MAX - MAX_REPEATS, MODE_SPACE},
+        {"repeat", OPTION_INTEGER, &a->repeat, 1, MAX_REPEATS, MODE_SPACE},
+        {"noise", OPTION_FLAG, &a->noise, 0, 0, MODE_SPACE},
+        {"json", OPTION_FLAG, &a->json, 0, 0, MODE_SPACE | MODE_LIST},
         {"list", OPTION_FLAG, &a->list, 0, 0},
         {"compare", OPTION_FLAG, &a->compare, 0, 0},
-        {"plot", OPTION_TEXT, &a->plot, 0, 0},
+        {"plot", OPTION_TEXT, &a->plot, 0, 0, MODE_COMPARE},
         {NULL},
     };
     if (!cli_parse(argc, argv, options, &a->files))
         return false;
+    static const char *const names[] = {"--space", "--compare", "--list"};
     int modes = (a->space != NULL) + a->list + a->compare;
+    unsigned mode = a->list ? MODE_LIST : a->compare ? MODE_COMPARE : MODE_SPACE;
     if (modes != 1)
         cli_error("%s of --space FILE, --compare FILE... and --list", modes ? "give only one" : "give one");
     else if (a->compare && !a->files.count)
@@ -52,23 +56,10 @@ static bool read_arguments(struct search_arguments *a, int argc, char **argv)
         cli_error("unexpected argument \"%s\"; see --help", a->files.items[0]);
     else if (a->seeds_from.count > MAX_SOURCES)
         cli_error("--seeds-from is given %zu times; at most %d are taken", a->seeds_from.count, MAX_SOURCES);
+    else if (cli_given("num-seeds") && !a->seeds_from.count)
+        cli_error("--num-seeds needs --seeds-from");
     else
-        return true;
-    return false;
-}
-
-static bool check_strategy(const char *given)
-{
-    const char *name;
-    if (!strcmp(given, "all"))
-        return true;
-    for (size_t i = 0; (name = attune_search_strategy(i)); i++)
-        if (!strcmp(name, given))
-            return true;
-    fprintf(stderr, "%s: unknown strategy \"%s\"; strategies: all", cli_program(), given);
-    for (size_t i = 0; (name = attune_search_strategy(i)); i++)
-        fprintf(stderr, " %s", name);
-    fputc('\n', stderr);
+        return cli_goes_with(mode, names);
     return false;
 }
 
@@ -78,9 +69,8 @@ static bool read_settings(struct search_arguments *a)
     a->settings = calloc(a->options.count + 1, sizeof *a->settings);
     for (size_t i = 0; a->settings && i < a->options.count; i++) {
         const char *text = a->options.items[i], *equals = strchr(text, '=');
-        char *end = NULL;
-        double value = equals ? strtod(equals + 1, &end) : 0;
-        if (!equals || equals == text || end == equals + 1 || *end) {
+        double value;
+        if (!equals || equals == text || !cli_number(equals + 1, &value)) {
             cli_error("--option is \"%s\"; it must be NAME=NUMBER", text);
             return false;
         }
@@ -316,7 +306,7 @@ enum exit_code command_search(int argc, char **argv)
     struct search_arguments a = {
         .strategy = "default", .num_seeds = 20, .budget_tests = SCORE_MAX_TESTS, .seed = 1, .repeat = 1};
     enum exit_code code = EXIT_USAGE;
-    if (read_arguments(&a, argc, argv) && check_strategy(a.strategy) && read_settings(&a))
+    if (read_arguments(&a, argc, argv) && cli_check_strategy(a.strategy, true) && read_settings(&a))
         code = a.list ? list_strategies(&a) : a.compare ? compare(&a) : search_space(&a);
     for (size_t i = 0; a.settings && i < a.options.count; i++)
         free((char *)a.settings[i].name);

@@ -10,9 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MAX_WORKLOADS 64
+
 struct tune_arguments {
-    struct text_list workloads;
-    const char *suite;
+    struct text_list workloads, suites;
     attune_target_options target;
     attune_tune_options tune;
     int64_t budget_tests, seed;
@@ -26,7 +27,7 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
     a->seed = (int64_t)a->tune.seed;
     const struct option options[] = {
         {"workload", OPTION_TEXTS, &a->workloads, 0, 0},
-        {"suite", OPTION_TEXT, &a->suite, 0, 0},
+        {"suite", OPTION_TEXTS, &a->suites, 0, 0},
         {"backend", OPTION_TEXT, &a->target.backend, 0, 0},
         {"device", OPTION_TEXT, &a->target.device, 0, 0},
         {"cache-dir", OPTION_TEXT, &a->target.cache_dir, 0, 0},
@@ -54,22 +55,11 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
     a->tune.seed = (uint64_t)a->seed;
     a->tune.retune = a->retune;
     a->tune.policy = a->exhaustive ? ATTUNE_EXHAUSTIVE : ATTUNE_MEASURE;
+    if (a->tune.record && !a->exhaustive) {
+        cli_error("--record needs --exhaustive");
+        return false;
+    }
     return true;
-}
-
-static bool check_strategy(const char *given)
-{
-    const char *name;
-    for (size_t i = 0; given && (name = attune_search_strategy(i)); i++)
-        if (!strcmp(name, given))
-            return true;
-    if (!given)
-        return true;
-    fprintf(stderr, "%s: unknown strategy \"%s\"; strategies:", cli_program(), given);
-    for (size_t i = 0; (name = attune_search_strategy(i)); i++)
-        fprintf(stderr, " %s", name);
-    fputc('\n', stderr);
-    return false;
 }
 
 /* A suite's rows that this version lacks are left out with a line each; a workload asked for by name is an error. */
@@ -96,7 +86,7 @@ static enum exit_code keep_supported(const struct tune_arguments *a, struct prob
     }
     set->count = kept;
     if (!code && kept == 0) {
-        cli_error("none of suite %s's workloads is supported in this version", a->suite);
+        cli_error("none of the suites' workloads is supported in this version");
         code = EXIT_USAGE;
     }
     return code;
@@ -306,9 +296,27 @@ static enum exit_code tune_on(struct tune_arguments *a, attune_target *target, c
     return code;
 }
 
+/* What a real run would refuse at its start, in the command's words. */
+static enum exit_code check(const struct tune_arguments *a, const struct problem_set *set)
+{
+    if (a->tune.record && set->count > 1) {
+        cli_error("--record takes one workload; there are %zu", set->count);
+        return EXIT_USAGE;
+    }
+    if (set->count > MAX_WORKLOADS) {
+        cli_error("%zu workloads; at most %d are tuned at once", set->count, MAX_WORKLOADS);
+        return EXIT_USAGE;
+    }
+    attune_status status =
+        attune_tune_check(&a->target, (const attune_problem *const *)set->problems, set->count, &a->tune);
+    return status ? cli_failed(status, NULL) : EXIT_DONE;
+}
+
 static enum exit_code tune_all(struct tune_arguments *a, struct problem_set *set)
 {
     enum exit_code code = keep_supported(a, set);
+    if (!code)
+        code = check(a, set);
     if (code)
         return code;
     if (a->dry_run) {
@@ -338,11 +346,12 @@ enum exit_code command_tune(int argc, char **argv)
     a.target.log = cli_log;
     struct problem_set set = {NULL, 0};
     enum exit_code code = EXIT_USAGE;
-    if (read_arguments(&a, argc, argv) && check_strategy(a.tune.strategy))
-        code = problem_set_create(&set, a.suite, &a.workloads);
+    if (read_arguments(&a, argc, argv) && cli_check_strategy(a.tune.strategy, false))
+        code = problem_set_create(&set, &a.suites, &a.workloads);
     if (!code)
         code = tune_all(&a, &set);
     problem_set_destroy(&set);
     free(a.workloads.items);
+    free(a.suites.items);
     return code;
 }

@@ -16,6 +16,7 @@
 
 #include "cl/program.h"
 #include "context.h"
+#include "descriptors.h"
 #include "tuner/device_json.h"
 
 int64_t request_integer(const json_t *request, const char *name)
@@ -177,6 +178,7 @@ int main(int argc, char **argv)
 {
     /* First: a worker must not outlive its supervisor, not even one that hangs in a driver. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    open_standard_descriptors();
     if (argc != 2 || strtol(argv[1], NULL, 10) != (long)getppid() || fcntl(WORKER_SOCKET, F_SETFD, FD_CLOEXEC) ||
         fcntl(WORKER_SHARED, F_SETFD, FD_CLOEXEC)) {
         fputs("attune-worker is started by attune, not by hand\n", stderr);

@@ -300,6 +300,12 @@ ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem
                                      const attune_tune_options *options, attune_tune_result *results,
                                      attune_tune_summary *summary);
 
+/* What attune_target_create and attune_tune would refuse of these arguments before they do anything, as far as that can be said
+ * without a device and a worker. target and options may be NULL for the defaults. Does not block. Thread-safe.
+ * Errors: those of the two, OK where they would begin. */
+ATTUNE_API attune_status attune_tune_check(const attune_target_options *target, const attune_problem *const *problems,
+                                           size_t num_problems, const attune_tune_options *options);
+
 /* --------------------------------------------------------------------------------------- choice of a KV layout */
 
 #define ATTUNE_KV_CANDIDATES_MAX 16

@@ -48,6 +48,8 @@ struct backend_choice {
     struct device_limits limits;
 };
 
+/* The backend of that name; NULL: of $ATTUNE_BACKEND, or "zw-m890". ENUM: there is none such. */
+attune_status backend_named(const char *name, const struct backend **out);
 /* Picks among devices[count]: the first that the backend matches and whose selector ("PLATFORM:INDEX") or name (a part
  * of it, ignoring case) is `selector`. name NULL: $ATTUNE_BACKEND or "zw-m890"; selector NULL: $ATTUNE_DEVICE or the
  * backend's first, hardware before simulation. A device named by its selector is taken for zw-m890 even where its

@@ -43,18 +43,25 @@ static void list_devices(const struct cl_device *devices, size_t count, struct s
                       devices[i].name);
 }
 
+attune_status backend_named(const char *name, const struct backend **out)
+{
+    const char *what = name ? "options.backend" : "ATTUNE_BACKEND";
+    if (!name)
+        name = env_get("ATTUNE_BACKEND");
+    *out = backend_find(name ? name : "zw-m890");
+    return *out ? ATTUNE_OK
+                : set_error(ATTUNE_ERROR_ENUM, "%s is \"%.60s\"; it must be zw-m890, gpu or cpu", what, name);
+}
+
 attune_status backend_pick(const char *name, const char *selector, const struct cl_device *devices, size_t count,
                            struct backend_choice *out)
 {
-    if (!name)
-        name = env_get("ATTUNE_BACKEND");
-    if (!name)
-        name = "zw-m890";
+    const struct backend *backend;
+    attune_status named = backend_named(name, &backend);
+    if (named != ATTUNE_OK)
+        return named;
     if (!selector)
         selector = env_get("ATTUNE_DEVICE");
-    const struct backend *backend = backend_find(name);
-    if (!backend)
-        return set_error(ATTUNE_ERROR_ENUM, "backend is \"%s\"; it must be zw-m890, gpu or cpu", name);
     bool found = false;
     for (size_t i = 0; i < count; i++) {
         struct backend_choice candidate;
@@ -69,7 +76,7 @@ attune_status backend_pick(const char *name, const char *selector, const struct 
     struct strbuf there = {0};
     list_devices(devices, count, &there);
     attune_status status =
-        set_error(ATTUNE_ERROR_NO_DEVICE, "no device for backend %s%s%s; there are: %s", name,
+        set_error(ATTUNE_ERROR_NO_DEVICE, "no device for backend %s%s%s; there are: %s", backend->name,
                   selector ? " named " : "", selector ? selector : "", there.text ? there.text : "none");
     strbuf_free(&there);
     return status;

@@ -24,25 +24,32 @@ attune_status target_open_cache(const attune_target_options *options, char *user
     return cache_open(out, &paths, &logger);
 }
 
-static attune_status set_options(struct attune_target *target, const attune_target_options *options)
+attune_status target_check_options(const attune_target_options *options)
 {
-    const char *backend = options->backend ? options->backend : "";
-    const char *device = options->device ? options->device : "";
-    if (strlen(backend) >= sizeof target->session.backend)
-        return set_error(ATTUNE_ERROR_ENUM, "options.backend is \"%s\"; it must be zw-m890, gpu or cpu", backend);
-    if (strlen(device) >= sizeof target->session.device)
-        return set_error(ATTUNE_ERROR_NO_DEVICE, "options.device has %zu characters; at most %zu", strlen(device),
-                         sizeof target->session.device - 1);
-    copy_string(target->session.backend, sizeof target->session.backend, backend);
-    copy_string(target->session.device, sizeof target->session.device, device);
-    target->logger = (struct logger){options->log, options->log_priv, options->log_level};
-    target->session.logger = target->logger;
+    const struct attune_target *target = NULL;
+    attune_status status = struct_check(options, sizeof *options, "options");
+    if (status != ATTUNE_OK)
+        return status;
+    const struct backend *backend;
+    if ((status = backend_named(options->backend, &backend)) != ATTUNE_OK)
+        return status;
+    if (options->device && strlen(options->device) >= sizeof target->session.device)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.device has %zu characters; at most %zu",
+                         strlen(options->device), sizeof target->session.device - 1);
     if (options->memory_limit_bytes < 0)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.memory_limit_bytes is %lld; it must not be negative",
                          (long long)options->memory_limit_bytes);
+    return ATTUNE_OK;
+}
+
+static void set_options(struct attune_target *target, const attune_target_options *options)
+{
+    copy_string(target->session.backend, sizeof target->session.backend, options->backend ? options->backend : "");
+    copy_string(target->session.device, sizeof target->session.device, options->device ? options->device : "");
+    target->logger = (struct logger){options->log, options->log_priv, options->log_level};
+    target->session.logger = target->logger;
     if (options->memory_limit_bytes)
         target->session.memory_limit = options->memory_limit_bytes;
-    return ATTUNE_OK;
 }
 
 attune_status attune_target_create(attune_target **out, const attune_target_options *options)
@@ -53,7 +60,7 @@ attune_status attune_target_create(attune_target **out, const attune_target_opti
     *out = NULL;
     if (!options)
         options = &defaults;
-    attune_status status = struct_check(options, sizeof *options, "options");
+    attune_status status = target_check_options(options);
     if (status != ATTUNE_OK)
         return status;
     struct attune_target *target = calloc(1, sizeof *target);
@@ -61,10 +68,10 @@ attune_status attune_target_create(attune_target **out, const attune_target_opti
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a target");
     target_worker_path(options->worker, target->worker, sizeof target->worker);
     status = session_init(&target->session, target->worker);
-    if (status == ATTUNE_OK)
-        status = set_options(target, options);
-    if (status == ATTUNE_OK)
+    if (status == ATTUNE_OK) {
+        set_options(target, options);
         status = target_open_cache(options, target->cache_dir, sizeof target->cache_dir, &target->cache);
+    }
     if (status == ATTUNE_OK)
         status = target_ensure(target);
     if (status != ATTUNE_OK) {

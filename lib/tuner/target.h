@@ -26,6 +26,8 @@ struct attune_target {
 
 /* The program that workers run: given, else $ATTUNE_WORKER, else the installed one. */
 void target_worker_path(const char *given, char *path, size_t size);
+/* What can be said of options without a device. */
+attune_status target_check_options(const attune_target_options *options);
 /* Opens the caches of the options, without a device. */
 attune_status target_open_cache(const attune_target_options *options, char *user_dir, size_t size, struct cache **out);
 /* Reads the reply to `open`. WORKER when it is not as it must be. */

@@ -59,15 +59,9 @@ attune_status tune_check_options(const attune_tune_options *options)
     return restriction_parse(options->family, &restriction);
 }
 
-static attune_status check_arguments(const attune_target *target, const attune_problem *const *problems,
-                                     size_t num_problems, const attune_tune_options *options,
-                                     const attune_tune_result *results)
+static attune_status check_problems(const attune_problem *const *problems, size_t num_problems,
+                                    const attune_tune_options *options)
 {
-    if (!target || !problems || !results)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
-                         !target     ? "target"
-                         : !problems ? "problems"
-                                     : "results");
     if (num_problems < 1 || num_problems > SEARCH_MAX_WORKLOADS)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "num_problems is %zu; it must be 1 to %d", num_problems,
                          SEARCH_MAX_WORKLOADS);
@@ -83,6 +77,17 @@ static attune_status check_arguments(const attune_target *target, const attune_p
             return status;
     }
     return ATTUNE_OK;
+}
+
+attune_status attune_tune_check(const attune_target_options *target, const attune_problem *const *problems,
+                                size_t num_problems, const attune_tune_options *options)
+{
+    static const attune_target_options any_target = ATTUNE_TARGET_OPTIONS_INIT;
+    static const attune_tune_options defaults = ATTUNE_TUNE_OPTIONS_INIT;
+    if (!problems)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "problems is NULL");
+    attune_status status = check_problems(problems, num_problems, options ? options : &defaults);
+    return status == ATTUNE_OK ? target_check_options(target ? target : &any_target) : status;
 }
 
 static void fill_hit(struct tuned_workload *workload, const char *cache_dir)
@@ -390,7 +395,12 @@ attune_status attune_tune(attune_target *target, const attune_problem *const *pr
         options = &defaults;
     if (!summary)
         summary = &ignored;
-    attune_status status = check_arguments(target, problems, num_problems, options, results);
+    if (!target || !problems || !results)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL",
+                         !target     ? "target"
+                         : !problems ? "problems"
+                                     : "results");
+    attune_status status = check_problems(problems, num_problems, options);
     if (status != ATTUNE_OK)
         return status;
     memset(results, 0, num_problems * sizeof *results);

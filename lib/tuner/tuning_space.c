@@ -160,13 +160,13 @@ static attune_status keep_values(const char **text, struct restriction *out)
            (strlen(family->params[p].name) != length || strncmp(family->params[p].name, *text, length) != 0))
         p++;
     if (p == family->num_params || (*text)[length] != '=' || out->num_kept[p])
-        return set_error(ATTUNE_ERROR_SYNTAX, "family: \"%.60s\" is not NAME=VALUE/VALUE... of a parameter of %s, once",
+        return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%.60s\" is not NAME=VALUE/VALUE... of a parameter of %s, once",
                          *text, family->name);
     char *end = (char *)*text + length;
     do {
         const char *value = end + 1;
         if (!keep_value(&family->params[p], value, out->kept[p], &out->num_kept[p], &end))
-            return set_error(ATTUNE_ERROR_SYNTAX, "family: \"%.20s\" is not a value of %s, given once", value,
+            return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%.20s\" is not a value of %s, given once", value,
                              family->params[p].name);
     } while (*end == '/');
     *text = end;
@@ -186,12 +186,12 @@ attune_status restriction_parse(const char *text, struct restriction *out)
         name[length] = '\0';
     out->family = family_find(name);
     if (out->family < 0)
-        return set_error(ATTUNE_ERROR_SYNTAX, "family: \"%s\" is not a kernel family", name);
+        return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%s\" is not a kernel family", name);
     text += length;
     attune_status status = ATTUNE_OK;
     for (char before = ':'; status == ATTUNE_OK && *text; before = ',') {
         if (*text != before)
-            return set_error(ATTUNE_ERROR_SYNTAX, "family: \"%.20s\" where '%c' or the end is expected", text, before);
+            return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%.20s\" where '%c' or the end is expected", text, before);
         text++;
         status = keep_values(&text, out);
     }
