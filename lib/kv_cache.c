@@ -29,6 +29,8 @@ struct attune_kv_launcher {
 struct operation_run {
     struct attune_kv_launcher *launcher;
     const attune_tensor *memory[NUM_MEMORY];
+    struct tensor_set set;
+    int member[NUM_MEMORY]; /* of the set */
     struct kv_args args;
 };
 
@@ -174,7 +176,8 @@ static attune_status bind_rows(struct operation_run *run, enum kernel_arg arg, c
                                .required = true,
                                .output = arg == ARG_K_TO || arg == ARG_V_TO};
     struct placed at = {0};
-    attune_status status = check_tensor(layout->context, t, &e, &at);
+    run->member[arg] = run->set.count;
+    attune_status status = check_tensor(&run->set, t, &e, &at);
     run->memory[arg] = t;
     *place = (struct kv_place){at.offset, 0, at.stride_token, at.stride_head};
     return status;
@@ -192,7 +195,8 @@ static attune_status bind_cache(struct operation_run *run, enum kernel_arg arg, 
                                .output = arg == ARG_K_TO || arg == ARG_V_TO};
     struct kv_strides strides = k ? layout->k : layout->v;
     struct placed at = {0};
-    attune_status status = check_cache_tensor(layout, t, &e, &strides, &at);
+    run->member[arg] = run->set.count;
+    attune_status status = check_cache_tensor(&run->set, layout, t, &e, &strides, &at);
     run->memory[arg] = t;
     *place = (struct kv_place){at.offset, strides.page, strides.token, strides.head};
     return status;
@@ -211,12 +215,32 @@ static attune_status bind_index(struct operation_run *run, const attune_tensor *
                                .packed_head = 1,
                                .required = true};
     struct placed at = {0};
-    attune_status status = check_tensor(run->launcher->layout.context, t, &e, &at);
+    attune_status status = check_tensor(&run->set, t, &e, &at);
     run->memory[ARG_INDEX] = t;
     run->args.index_offset = at.offset;
     run->args.index_stride = at.stride_token;
     run->args.index_second = at.stride_head;
     return status;
+}
+
+static bool same_rows(const struct operation_run *run, enum kernel_arg a, enum kernel_arg b)
+{
+    return footprints_same_rows(&run->set.of[run->member[a]].touched, &run->set.of[run->member[b]].touched);
+}
+
+/* Pages may be copied within a cache. V that is the first dims of K, on both sides, is written twice with the same
+ * values. */
+static attune_status check_all_apart(struct operation_run *run, enum operation operation)
+{
+    bool v_in_k = same_rows(run, ARG_K_FROM, ARG_V_FROM) && same_rows(run, ARG_K_TO, ARG_V_TO);
+    for (int arg = ARG_K_FROM; arg <= ARG_V_TO; arg++) {
+        int other = arg <= ARG_V_FROM ? arg - ARG_K_FROM + ARG_K_TO : arg - ARG_K_TO + ARG_K_FROM;
+        if (operation == COPY_PAGES)
+            run->set.of[run->member[arg]].shares = 1u << run->member[other];
+        if (v_in_k)
+            run->set.of[run->member[arg]].shares = UINT32_MAX;
+    }
+    return check_apart(&run->set);
 }
 
 /* ---- running */
@@ -244,6 +268,7 @@ static void start(struct operation_run *run, struct attune_kv_launcher *launcher
     *run = (struct operation_run){
         .launcher = launcher,
         .args = {.count = count, .num_heads = launcher->layout.num_kv_heads, .page_size = launcher->layout.page_size}};
+    tensor_set_start(&run->set, launcher->layout.context);
 }
 
 /* With nothing to do, the caller's event follows the wait list. */
@@ -273,7 +298,8 @@ attune_status attune_kv_append(attune_kv_launcher *launcher, const attune_kv_app
                             &a->v_from)) ||
         (status = bind_index(&run, &args->slot_mapping, "slot_mapping", a->count, 1)) ||
         (status = bind_cache(&run, ARG_K_TO, &args->k_cache, "k_cache", &a->k_to)) ||
-        (status = bind_cache(&run, ARG_V_TO, &args->v_cache, "v_cache", &a->v_to)))
+        (status = bind_cache(&run, ARG_V_TO, &args->v_cache, "v_cache", &a->v_to)) ||
+        (status = check_all_apart(&run, APPEND)))
         return status;
     return enqueue(&run, APPEND, queue, num_wait, wait, event);
 }
@@ -314,7 +340,8 @@ attune_status attune_kv_copy_pages(attune_kv_launcher *launcher, const attune_kv
         (status =
              bind_cache(&run, ARG_K_FROM, same ? &args->k_cache : &args->from_k_cache, "from_k_cache", &a->k_from)) ||
         (status =
-             bind_cache(&run, ARG_V_FROM, same ? &args->v_cache : &args->from_v_cache, "from_v_cache", &a->v_from)))
+             bind_cache(&run, ARG_V_FROM, same ? &args->v_cache : &args->from_v_cache, "from_v_cache", &a->v_from)) ||
+        (status = check_all_apart(&run, COPY_PAGES)))
         return status;
     order_rows(layout->page_size, layout->num_kv_heads, &a->k_from, &a->k_to, &a->k_outer, &a->k_inner);
     order_rows(layout->page_size, layout->num_kv_heads, &a->v_from, &a->v_to, &a->v_outer, &a->v_inner);
@@ -344,7 +371,8 @@ static attune_status transfer(attune_kv_launcher *launcher, const attune_kv_tran
         (status =
              bind_cache(&run, out ? ARG_K_FROM : ARG_K_TO, &args->k_cache, "k_cache", out ? &a->k_from : &a->k_to)) ||
         (status =
-             bind_cache(&run, out ? ARG_V_FROM : ARG_V_TO, &args->v_cache, "v_cache", out ? &a->v_from : &a->v_to)))
+             bind_cache(&run, out ? ARG_V_FROM : ARG_V_TO, &args->v_cache, "v_cache", out ? &a->v_from : &a->v_to)) ||
+        (status = check_all_apart(&run, operation)))
         return status;
     return enqueue(&run, operation, queue, num_wait, wait, event);
 }

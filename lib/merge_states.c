@@ -9,11 +9,12 @@ struct state_tensor {
     const char *name;
     const attune_tensor *tensor;
     bool is_lse, output;
+    uint32_t shares;
     abi_i64 *offset, *token, *head;
 };
 
-static attune_status bind_tensor(const struct attune_plan *plan, const struct state_tensor *s, int64_t tokens,
-                                 struct merge_memory *memory, int index)
+static attune_status bind_tensor(struct tensor_set *set, const struct attune_plan *plan, const struct state_tensor *s,
+                                 int64_t tokens, struct merge_memory *memory, int index)
 {
     int64_t heads = plan->desc.num_q_heads, dim = s->is_lse ? 1 : plan->desc.head_dim_vo;
     const struct expected e = {.name = s->name,
@@ -24,9 +25,10 @@ static attune_status bind_tensor(const struct attune_plan *plan, const struct st
                                .packed_token = heads * dim,
                                .packed_head = dim,
                                .required = tokens > 0 && !(s->is_lse && s->output),
-                               .output = s->output};
+                               .output = s->output,
+                               .shares = s->shares};
     struct placed at = {0};
-    attune_status status = check_tensor(plan->context, s->tensor, &e, &at);
+    attune_status status = check_tensor(set, s->tensor, &e, &at);
     memory->arg[index].cl = s->tensor->type == ATTUNE_MEMORY_CL ? s->tensor->cl : NULL;
     memory->arg[index].svm = s->tensor->type == ATTUNE_MEMORY_SVM ? s->tensor->svm : NULL;
     *s->offset = at.offset;
@@ -53,17 +55,19 @@ attune_status attune_merge_states(attune_launcher *launcher, const attune_merge_
                                      .num_q_heads = plan->desc.num_q_heads,
                                      .num_groups = plan->merge.num_groups};
     const struct state_tensor tensors[MERGE_STATES_NUM_MEMORY] = {
-        {"o_a", &in->o_a, false, false, &args.o_a_offset, &args.o_a_stride_token, &args.o_a_stride_head},
-        {"lse_a", &in->lse_a, true, false, &args.lse_a_offset, &args.lse_a_stride_token, &args.lse_a_stride_head},
-        {"o_b", &in->o_b, false, false, &args.o_b_offset, &args.o_b_stride_token, &args.o_b_stride_head},
-        {"lse_b", &in->lse_b, true, false, &args.lse_b_offset, &args.lse_b_stride_token, &args.lse_b_stride_head},
-        {"o", &in->o, false, true, &args.o_offset, &args.o_stride_token, &args.o_stride_head},
-        {"lse", &in->lse, true, true, &args.lse_offset, &args.lse_stride_token, &args.lse_stride_head},
+        {"o_a", &in->o_a, false, false, 0, &args.o_a_offset, &args.o_a_stride_token, &args.o_a_stride_head},
+        {"lse_a", &in->lse_a, true, false, 0, &args.lse_a_offset, &args.lse_a_stride_token, &args.lse_a_stride_head},
+        {"o_b", &in->o_b, false, false, 0, &args.o_b_offset, &args.o_b_stride_token, &args.o_b_stride_head},
+        {"lse_b", &in->lse_b, true, false, 0, &args.lse_b_offset, &args.lse_b_stride_token, &args.lse_b_stride_head},
+        {"o", &in->o, false, true, 1 << 0 | 1 << 2, &args.o_offset, &args.o_stride_token, &args.o_stride_head},
+        {"lse", &in->lse, true, true, 1 << 1 | 1 << 3, &args.lse_offset, &args.lse_stride_token, &args.lse_stride_head},
     };
     struct merge_memory memory = {0};
+    struct tensor_set set;
+    tensor_set_start(&set, plan->context);
     for (int i = 0; status == ATTUNE_OK && i < MERGE_STATES_NUM_MEMORY; i++)
-        status = bind_tensor(plan, &tensors[i], in->num_tokens, &memory, i);
-    if (status != ATTUNE_OK)
+        status = bind_tensor(&set, plan, &tensors[i], in->num_tokens, &memory, i);
+    if (status != ATTUNE_OK || (status = check_apart(&set)) != ATTUNE_OK)
         return status;
     return merge_launch(launcher->merge_states, &plan->merge, &memory, MERGE_STATES_NUM_MEMORY, &args, sizeof args,
                         queue, num_wait, wait, event);

@@ -21,12 +21,13 @@ static struct recorded_command *add_command(struct attune_recording *recording, 
     return command;
 }
 
-static attune_status add_update(struct attune_recording *recording, struct attune_schedule *schedule,
-                                const struct device_lengths *lengths)
+static attune_status add_update(struct attune_recording *recording, struct tensor_set *set,
+                                struct attune_schedule *schedule, const struct device_lengths *lengths)
 {
     struct recorded_command *command = add_command(recording, PHASE_UPDATE, 1, schedule_device_group_size(schedule));
     attune_status status = schedule_device_kernel(schedule, &command->kernel);
-    return status != ATTUNE_OK ? status : schedule_device_bind(schedule, command->kernel, schedule->current, lengths);
+    return status != ATTUNE_OK ? status
+                               : schedule_device_bind(set, schedule, command->kernel, schedule->current, lengths);
 }
 
 static attune_status add_kernel(struct recorded_command *command, cl_program program, const char *name,
@@ -42,12 +43,12 @@ static attune_status add_kernel(struct recorded_command *command, cl_program pro
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "a kernel of a recording");
 }
 
-static attune_status add_run(struct attune_recording *recording, const struct attune_plan *plan,
+static attune_status add_run(struct attune_recording *recording, struct tensor_set *set, const struct attune_plan *plan,
                              const struct attune_schedule *schedule, const attune_attention_args *in)
 {
     struct launch_memory memory = {0};
     struct attention_args args;
-    attune_status status = run_bind(plan, schedule, in, &memory, &args);
+    attune_status status = run_bind(set, plan, schedule, in, &memory, &args);
     for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++) {
         const struct plan_config *config = &plan->configs[i];
         struct recorded_command *command =
@@ -129,13 +130,15 @@ static attune_status add_commands(struct attune_recording *recording, const stru
                                   const struct device_lengths *lengths)
 {
     struct attune_schedule largest = *schedule;
+    struct tensor_set set; /* replays read lengths after runs have written */
+    tensor_set_start(&set, plan->context);
     attune_status status = ATTUNE_OK;
     if (largest.current < 0)
         largest.current = 0;
     schedule_assume_maxima(&largest, lengths->q_len ? lengths->batch : largest.rules.max_batch);
     if (lengths->q_len)
-        status = add_update(recording, &largest, lengths);
-    return status == ATTUNE_OK ? add_run(recording, plan, &largest, args) : status;
+        status = add_update(recording, &set, &largest, lengths);
+    return status == ATTUNE_OK ? add_run(recording, &set, plan, &largest, args) : status;
 }
 
 /* From now on the schedule stays in the list that the recording reads. */

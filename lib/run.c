@@ -86,12 +86,11 @@ attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_s
 }
 
 /* One tensor of the table below: where it goes. */
-static attune_status bind(const struct attune_context *context, const attune_tensor *t, const struct expected *e,
-                          enum launch_arg arg, struct launch_memory *memory, abi_i64 *offset, abi_i64 *token,
-                          abi_i64 *head)
+static attune_status bind(struct tensor_set *set, const attune_tensor *t, const struct expected *e, enum launch_arg arg,
+                          struct launch_memory *memory, abi_i64 *offset, abi_i64 *token, abi_i64 *head)
 {
     struct placed at = {0};
-    attune_status status = check_tensor(context, t, e, &at);
+    attune_status status = check_tensor(set, t, e, &at);
     if (status != ATTUNE_OK)
         return status;
     memory->arg[arg].cl = t->type == ATTUNE_MEMORY_CL ? t->cl : NULL;
@@ -104,12 +103,11 @@ static attune_status bind(const struct attune_context *context, const attune_ten
     return ATTUNE_OK;
 }
 
-static attune_status bind_contiguous(const struct attune_plan *plan, const struct attune_schedule *schedule,
-                                     const attune_attention_args *in, struct launch_memory *memory,
-                                     struct attention_args *out)
+static attune_status bind_contiguous(struct tensor_set *set, const struct attune_plan *plan,
+                                     const struct attune_schedule *schedule, const attune_attention_args *in,
+                                     struct launch_memory *memory, struct attention_args *out)
 {
     const attune_attention_desc *d = &plan->desc;
-    const struct attune_context *context = plan->context;
     int64_t rows = schedule->q_tokens, keys = schedule->new_tokens;
     bool work = rows > 0, fresh = work && keys > 0;
     const struct expected q = {"q",
@@ -150,26 +148,23 @@ static attune_status bind_contiguous(const struct attune_plan *plan, const struc
                                false};
     const struct expected lse = {"lse", ATTUNE_FP32, rows, d->num_q_heads, 1, d->num_q_heads, 1, false, true};
     attune_status status;
-    if ((status =
-             bind(context, &in->q, &q, LAUNCH_Q, memory, &out->q_offset, &out->q_stride_token, &out->q_stride_head)) ||
-        (status =
-             bind(context, &in->k, &k, LAUNCH_K, memory, &out->k_offset, &out->k_stride_token, &out->k_stride_head)) ||
-        (status =
-             bind(context, &in->v, &v, LAUNCH_V, memory, &out->v_offset, &out->v_stride_token, &out->v_stride_head)) ||
-        (status =
-             bind(context, &in->o, &o, LAUNCH_O, memory, &out->o_offset, &out->o_stride_token, &out->o_stride_head)))
+    if ((status = bind(set, &in->q, &q, LAUNCH_Q, memory, &out->q_offset, &out->q_stride_token, &out->q_stride_head)) ||
+        (status = bind(set, &in->k, &k, LAUNCH_K, memory, &out->k_offset, &out->k_stride_token, &out->k_stride_head)) ||
+        (status = bind(set, &in->v, &v, LAUNCH_V, memory, &out->v_offset, &out->v_stride_token, &out->v_stride_head)) ||
+        (status = bind(set, &in->o, &o, LAUNCH_O, memory, &out->o_offset, &out->o_stride_token, &out->o_stride_head)))
         return status;
-    return bind(context, &in->lse, &lse, LAUNCH_LSE, memory, &out->lse_offset, &out->lse_stride_token,
+    return bind(set, &in->lse, &lse, LAUNCH_LSE, memory, &out->lse_offset, &out->lse_stride_token,
                 &out->lse_stride_head);
 }
 
-static attune_status bind_cache_tensor(const struct attune_plan *plan, const attune_tensor *t, const char *name,
-                                       int64_t dim, bool required, struct kv_strides strides, enum launch_arg arg,
-                                       struct launch_memory *memory, abi_i64 *offset, struct kv_strides *out)
+static attune_status bind_cache_tensor(struct tensor_set *set, const struct attune_plan *plan, const attune_tensor *t,
+                                       const char *name, int64_t dim, bool required, struct kv_strides strides,
+                                       enum launch_arg arg, struct launch_memory *memory, abi_i64 *offset,
+                                       struct kv_strides *out)
 {
     const struct expected e = {.name = name, .dim = dim, .required = required};
     struct placed at = {0};
-    attune_status status = check_cache_tensor(&plan->layout, t, &e, &strides, &at);
+    attune_status status = check_cache_tensor(set, &plan->layout, t, &e, &strides, &at);
     if (status != ATTUNE_OK || t->type == ATTUNE_MEMORY_NONE)
         return status;
     memory->arg[arg].cl = t->type == ATTUNE_MEMORY_CL ? t->cl : NULL;
@@ -180,23 +175,21 @@ static attune_status bind_cache_tensor(const struct attune_plan *plan, const att
 }
 
 /* int32 in a row, one after the other. */
-static attune_status bind_indices(const struct attune_plan *plan, const attune_tensor *t, const char *name,
-                                  int64_t count, bool required, enum launch_arg arg, struct launch_memory *memory,
-                                  abi_i64 *offset)
+static attune_status bind_indices(struct tensor_set *set, const attune_tensor *t, const char *name, int64_t count,
+                                  bool required, enum launch_arg arg, struct launch_memory *memory, abi_i64 *offset)
 {
     const struct expected e = {name, DTYPE_INT32, count, 1, 1, 1, 1, required, false};
     if (t->stride_token != 0 && t->stride_token != 1)
         return set_error(ATTUNE_ERROR_STRIDE, "%s.stride_token is %lld; its int32 must follow each other (0 or 1)",
                          name, (long long)t->stride_token);
-    return bind(plan->context, t, &e, arg, memory, offset, NULL, NULL);
+    return bind(set, t, &e, arg, memory, offset, NULL, NULL);
 }
 
 /* The page table as CSR or as a 2-D block table. */
-static attune_status bind_pages(const struct attune_plan *plan, const struct attune_schedule *schedule,
-                                const attune_attention_args *in, struct launch_memory *memory,
-                                struct attention_args *out)
+static attune_status bind_pages(struct tensor_set *set, const struct attune_plan *plan,
+                                const struct attune_schedule *schedule, const attune_attention_args *in,
+                                struct launch_memory *memory, struct attention_args *out)
 {
-    const struct attune_context *context = plan->context;
     const struct attune_kv_layout *layout = &plan->layout;
     bool cached = schedule->cached_tokens > 0;
     if (schedule->widest_pages > layout->num_slots / layout->page_size)
@@ -219,13 +212,13 @@ static attune_status bind_pages(const struct attune_plan *plan, const struct att
                                        .heads = 1,
                                        .dim = schedule->widest_pages,
                                        .required = cached};
-        return bind(context, &in->block_table, &table, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset,
+        return bind(set, &in->block_table, &table, LAUNCH_KV_INDICES, memory, &out->kv_indices_offset,
                     &out->block_table_stride, NULL);
     }
     attune_status status;
-    if ((status = bind_indices(plan, &in->kv_indptr, "kv_indptr", (int64_t)schedule->batch + 1, cached,
-                               LAUNCH_KV_INDPTR, memory, &out->kv_indptr_offset)) ||
-        (status = bind_indices(plan, &in->kv_indices, "kv_indices", schedule->cached_pages, cached, LAUNCH_KV_INDICES,
+    if ((status = bind_indices(set, &in->kv_indptr, "kv_indptr", (int64_t)schedule->batch + 1, cached, LAUNCH_KV_INDPTR,
+                               memory, &out->kv_indptr_offset)) ||
+        (status = bind_indices(set, &in->kv_indices, "kv_indices", schedule->cached_pages, cached, LAUNCH_KV_INDICES,
                                memory, &out->kv_indices_offset)))
         return status;
     if (!cached) { /* kernels may read an entry of kv_indptr, whose value is not used */
@@ -236,30 +229,30 @@ static attune_status bind_pages(const struct attune_plan *plan, const struct att
     return ATTUNE_OK;
 }
 
-static attune_status bind_cache(const struct attune_plan *plan, const struct attune_schedule *schedule,
-                                const attune_attention_args *in, struct launch_memory *memory,
-                                struct attention_args *out)
+static attune_status bind_cache(struct tensor_set *set, const struct attune_plan *plan,
+                                const struct attune_schedule *schedule, const attune_attention_args *in,
+                                struct launch_memory *memory, struct attention_args *out)
 {
     const struct attune_kv_layout *layout = &plan->layout;
     bool cached = schedule->cached_tokens > 0;
     struct kv_strides k = {0}, v = {0};
     attune_status status;
-    if ((status = bind_cache_tensor(plan, &in->k_cache, "k_cache", plan->desc.head_dim_qk, cached, layout->k,
+    if ((status = bind_cache_tensor(set, plan, &in->k_cache, "k_cache", plan->desc.head_dim_qk, cached, layout->k,
                                     LAUNCH_K_CACHE, memory, &out->k_cache_offset, &k)) ||
-        (status = bind_cache_tensor(plan, &in->v_cache, "v_cache", plan->desc.head_dim_vo, cached, layout->v,
+        (status = bind_cache_tensor(set, plan, &in->v_cache, "v_cache", plan->desc.head_dim_vo, cached, layout->v,
                                     LAUNCH_V_CACHE, memory, &out->v_cache_offset, &v)))
         return status;
     out->k_cache_stride_page = k.page, out->k_cache_stride_token = k.token, out->k_cache_stride_head = k.head;
     out->v_cache_stride_page = v.page, out->v_cache_stride_token = v.token, out->v_cache_stride_head = v.head;
     out->page_size = layout->page_size;
     page_division(layout->page_size, &out->page_magic, &out->page_shift);
-    return bind_pages(plan, schedule, in, memory, out);
+    return bind_pages(set, plan, schedule, in, memory, out);
 }
 
 /* Where this step's split items leave their partial results. */
-static attune_status bind_workspace(const struct attune_plan *plan, const struct attune_schedule *schedule,
-                                    const attune_attention_args *in, struct launch_memory *memory,
-                                    struct attention_args *out)
+static attune_status bind_workspace(struct tensor_set *set, const struct attune_plan *plan,
+                                    const struct attune_schedule *schedule, const attune_attention_args *in,
+                                    struct launch_memory *memory, struct attention_args *out)
 {
     if (!schedule->list.merge_rows)
         return ATTUNE_OK;
@@ -268,9 +261,10 @@ static attune_status bind_workspace(const struct attune_plan *plan, const struct
                                        .tokens = 1,
                                        .heads = 1,
                                        .dim = workspace_floats(plan, schedule),
-                                       .required = true};
+                                       .required = true,
+                                       .output = true};
     attune_status status =
-        bind(plan->context, &in->workspace, &workspace, LAUNCH_WORKSPACE, memory, &out->workspace_o_offset, NULL, NULL);
+        bind(set, &in->workspace, &workspace, LAUNCH_WORKSPACE, memory, &out->workspace_o_offset, NULL, NULL);
     out->workspace_lse_offset = out->workspace_o_offset + schedule->bounds.partial_rows * plan->desc.head_dim_vo;
     return status;
 }
@@ -291,7 +285,9 @@ static attune_status validate(struct attune_launcher *launcher, const struct att
         status = validate_lengths(schedule, queue, num_wait, wait);
     if (status != ATTUNE_OK || !plan->has_layout || !schedule->cached_tokens)
         return status;
-    status = bind_indices(plan, last, "last_page_len", schedule->batch, false, 0, &given, &tables.last_page_len_offset);
+    struct tensor_set set;
+    tensor_set_start(&set, plan->context);
+    status = bind_indices(&set, last, "last_page_len", schedule->batch, false, 0, &given, &tables.last_page_len_offset);
     if (status != ATTUNE_OK)
         return status;
     tables.last_page_len = given.arg[0];
@@ -380,17 +376,18 @@ static attune_status enqueue(struct attune_launcher *launcher, const struct attu
     return status;
 }
 
-attune_status run_bind(const struct attune_plan *plan, const struct attune_schedule *schedule,
+attune_status run_bind(struct tensor_set *set, const struct attune_plan *plan, const struct attune_schedule *schedule,
                        const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out)
 {
     attune_status status;
     *out = (struct attention_args){.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
-    if ((status = bind_contiguous(plan, schedule, in, memory, out)) != ATTUNE_OK)
+    if ((status = bind_contiguous(set, plan, schedule, in, memory, out)) != ATTUNE_OK)
         return status;
-    if (plan->has_layout && (status = bind_cache(plan, schedule, in, memory, out)) != ATTUNE_OK)
+    if (plan->has_layout && (status = bind_cache(set, plan, schedule, in, memory, out)) != ATTUNE_OK)
         return status;
     memory->arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
-    return bind_workspace(plan, schedule, in, memory, out);
+    status = bind_workspace(set, plan, schedule, in, memory, out);
+    return status == ATTUNE_OK ? check_apart(set) : status;
 }
 
 attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
@@ -414,7 +411,9 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
         return set_error(ATTUNE_ERROR_MISMATCH, "schedule has no work list; call attune_schedule_update first");
     struct launch_memory memory = {0};
     struct attention_args args;
-    if ((status = run_bind(plan, schedule, in, &memory, &args)) != ATTUNE_OK)
+    struct tensor_set set;
+    tensor_set_start(&set, plan->context);
+    if ((status = run_bind(&set, plan, schedule, in, &memory, &args)) != ATTUNE_OK)
         return status;
     if (plan->check && (status = validate(launcher, schedule, in, &memory, &args, queue, num_wait, wait)) != ATTUNE_OK)
         return status;

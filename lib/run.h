@@ -5,6 +5,7 @@
 
 #include "launch.h"
 #include "plan.h"
+#include "tensor.h"
 #include "validate.h"
 
 struct attune_launcher {
@@ -17,9 +18,9 @@ struct attune_launcher {
 /* MISMATCH unless schedule was made for plan or its equal. */
 attune_status run_check_pair(const struct attune_plan *plan, const struct attune_schedule *schedule);
 
-/* Checks every tensor of a run of the schedule's list, and fills the kernels' arguments but for segment and num_groups.
- */
-attune_status run_bind(const struct attune_plan *plan, const struct attune_schedule *schedule,
+/* Checks every tensor of a run of the schedule's list, also against those of the set, and fills the kernels' arguments
+ * but for segment and num_groups. */
+attune_status run_bind(struct tensor_set *set, const struct attune_plan *plan, const struct attune_schedule *schedule,
                        const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out);
 
 attune_status run_is_out_of_order(cl_command_queue queue, bool *out);

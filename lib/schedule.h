@@ -4,6 +4,7 @@
 
 #include "plan.h"
 #include "schedule.clh"
+#include "tensor.h"
 #include "work_list.h"
 
 /* Configurations of the buckets of one number of heads: those of plan_config_for(), as they are asked for. */
@@ -77,8 +78,8 @@ struct device_lengths {
 attune_status schedule_device_kernel(const struct attune_schedule *schedule, cl_kernel *out);
 int32_t schedule_device_group_size(const struct attune_schedule *schedule);
 
-/* Checks lengths and sets the kernel's arguments, to write list 0 or 1. */
-attune_status schedule_device_bind(struct attune_schedule *schedule, cl_kernel kernel, int list,
+/* Checks lengths, which join the set, and sets the kernel's arguments, to write list 0 or 1. */
+attune_status schedule_device_bind(struct tensor_set *set, struct attune_schedule *schedule, cl_kernel kernel, int list,
                                    const struct device_lengths *lengths);
 
 /* Makes the last update one of batch sequences of which the host knows maxima only. */

@@ -149,14 +149,14 @@ attune_status schedule_device_kernel(const struct attune_schedule *schedule, cl_
 
 /* ---- an update */
 
-static attune_status bind_lengths(const struct attune_schedule *schedule, const char *name, int32_t batch,
-                                  const attune_tensor *tensor, struct launch_pointer *pointer, abi_i64 *offset)
+static attune_status bind_lengths(struct tensor_set *set, const char *name, int32_t batch, const attune_tensor *tensor,
+                                  struct launch_pointer *pointer, abi_i64 *offset)
 {
     attune_tensor packed = *tensor;
     packed.stride_token = packed.stride_head = 0;
     const struct expected e = {name, DTYPE_INT32, batch, 1, 1, 1, 1, batch > 0, false};
     struct placed at = {0};
-    attune_status status = check_tensor(schedule->context, &packed, &e, &at);
+    attune_status status = check_tensor(set, &packed, &e, &at);
     if (status != ATTUNE_OK)
         return status;
     pointer->cl = tensor->type == ATTUNE_MEMORY_CL ? tensor->cl : NULL;
@@ -173,7 +173,7 @@ static void fill_segments(struct attune_schedule *schedule, int32_t batch, struc
             args->segment_of[q][log] = schedule_segment(schedule, batch, q_len[q], (int32_t)1 << log);
 }
 
-attune_status schedule_device_bind(struct attune_schedule *schedule, cl_kernel kernel, int list,
+attune_status schedule_device_bind(struct tensor_set *set, struct attune_schedule *schedule, cl_kernel kernel, int list,
                                    const struct device_lengths *lengths)
 {
     attune_status status = check_option(schedule);
@@ -187,10 +187,10 @@ attune_status schedule_device_bind(struct attune_schedule *schedule, cl_kernel k
     struct schedule_args args = constant_args(schedule);
     struct launch_pointer pointers[ARG_ARGS] = {[ARG_SCHEDULE] = {schedule->buffers[list].device, NULL},
                                                 [ARG_SCRATCH] = {schedule->device.scratch[list], NULL}};
-    if ((status = bind_lengths(schedule, "q_len", lengths->batch, lengths->q_len, &pointers[ARG_Q_LEN],
-                               &args.q_len_offset)) ||
-        (status = bind_lengths(schedule, "kv_len", lengths->batch, lengths->kv_len, &pointers[ARG_KV_LEN],
-                               &args.kv_len_offset)))
+    if ((status =
+             bind_lengths(set, "q_len", lengths->batch, lengths->q_len, &pointers[ARG_Q_LEN], &args.q_len_offset)) ||
+        (status =
+             bind_lengths(set, "kv_len", lengths->batch, lengths->kv_len, &pointers[ARG_KV_LEN], &args.kv_len_offset)))
         return status;
     args.batch = lengths->batch;
     fill_segments(schedule, lengths->batch, &args);
@@ -231,10 +231,12 @@ attune_status attune_schedule_update_device(attune_schedule *schedule, cl_comman
     if (num_wait && !wait)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "wait is NULL with num_wait %u", num_wait);
     const struct device_lengths lengths = {batch, q_len, kv_len};
+    struct tensor_set set;
+    tensor_set_start(&set, schedule->context);
     int list = schedule_next_list(schedule);
     attune_status status = queue_check(schedule->context, queue);
     if (status != ATTUNE_OK ||
-        (status = schedule_device_bind(schedule, schedule->device.kernel, list, &lengths)) != ATTUNE_OK ||
+        (status = schedule_device_bind(&set, schedule, schedule->device.kernel, list, &lengths)) != ATTUNE_OK ||
         (status = enqueue(schedule, schedule->device.kernel, queue, num_wait, wait, event)) != ATTUNE_OK)
         return status;
     schedule->current = list;

@@ -76,6 +76,7 @@ typedef enum attune_status {
     ATTUNE_ERROR_UNSUPPORTED = 18,      /* valid, but not in this version or not on this device */
     ATTUNE_ERROR_BUSY = 19,             /* a schedule whose staging memory is still being copied, or a job still at work */
     ATTUNE_ERROR_PAGE_TABLE = 20,       /* debug mode: a page id, indptr or last_page_len that cannot be */
+    ATTUNE_ERROR_OVERLAP = 21,          /* a tensor that is written shares bytes with another one of the call */
     /* Environment. */
     ATTUNE_ERROR_OUT_OF_MEMORY = 32,    /* host memory */
     ATTUNE_ERROR_DEVICE_MEMORY = 33,    /* device memory */
@@ -388,11 +389,15 @@ ATTUNE_API attune_status attune_plan_bucket(const attune_plan *plan, size_t i, a
 
 typedef enum attune_memory_type {
     ATTUNE_MEMORY_NONE = 0,
-    ATTUNE_MEMORY_CL = 1, /* a cl_mem buffer */
+    ATTUNE_MEMORY_CL = 1, /* a cl_mem buffer; images are refused */
     ATTUNE_MEMORY_SVM = 2 /* a pointer into shared virtual memory; its size is not checked */
 } attune_memory_type;
 
-/* A tensor of shape [token, head, dim] in device memory; the dim's stride is 1. */
+/* A tensor of shape [token, head, dim] in device memory; the dim's stride is 1.
+ * What a call writes must share no byte with another tensor of the call, or OVERLAP names the two: of a cache, all slots count.
+ * Looked at are buffers, sub-buffers of one buffer, SVM pointers and buffers on memory of the host's (CL_MEM_USE_HOST_PTR).
+ * Rows may interleave (Q and O side by side in each token, K and V of each page) where the tensors' strides have a common
+ * period in which they stay apart. */
 typedef struct attune_tensor {
     attune_memory_type type;
     cl_mem cl;             /* ATTUNE_MEMORY_CL; retained by OpenCL while a run is queued */
@@ -476,7 +481,7 @@ typedef struct attune_attention_args {
     attune_tensor q;          /* [Nq, num_q_heads, head_dim_qk] q_dtype */
     attune_tensor k;          /* [Nkv, num_kv_heads, head_dim_qk] kv_dtype: all keys, or the new ones (EXTEND) */
     attune_tensor v;          /* [Nkv, num_kv_heads, head_dim_vo] kv_dtype */
-    attune_tensor o;          /* out, [Nq, num_q_heads, head_dim_vo] o_dtype; must not overlap an input */
+    attune_tensor o;          /* out, [Nq, num_q_heads, head_dim_vo] o_dtype */
     attune_tensor lse;        /* out, optional, [Nq, num_q_heads] fp32 (stride_head 0 = 1, stride_token 0 = num_q_heads) */
     attune_tensor k_cache;    /* plans with a layout: [slots, num_kv_heads, head_dim_qk] in the plan's layout */
     attune_tensor v_cache;    /* plans with a layout: [slots, num_kv_heads, head_dim_vo] in the plan's layout */
@@ -513,8 +518,8 @@ ATTUNE_API void attune_launcher_destroy(attune_launcher **launcher);
  * Every argument is checked before anything is enqueued.
  * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated; two page tables; strides of a cache
  * that are not its layout's), INVALID_SIZE (a sequence with more cached keys than the layout has slots), MISSING_TENSOR,
- * BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW, WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST;
- * of a plan with validate set, which blocks, PAGE_TABLE. */
+ * BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW, OVERLAP, WRONG_CONTEXT, UNSUPPORTED (memory of another type, images), OPENCL,
+ * DEVICE_LOST; of a plan with validate set, which blocks, PAGE_TABLE. */
 ATTUNE_API attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
                                               const attune_attention_args *args, cl_command_queue queue,
                                               cl_uint num_wait, const cl_event *wait, cl_event *event);
@@ -527,8 +532,8 @@ typedef struct attune_merge_states_args {
     attune_tensor lse_a; /* [N, num_q_heads] fp32 (stride_head 0 = 1, stride_token 0 = num_q_heads) */
     attune_tensor o_b;   /* as o_a */
     attune_tensor lse_b; /* as lse_a */
-    attune_tensor o;     /* out, as o_a; may be o_a or o_b itself (same buffer, offset and strides), else must not overlap */
-    attune_tensor lse;   /* out, optional, as lse_a; may be lse_a or lse_b itself, else must not overlap an input */
+    attune_tensor o;     /* out, as o_a; may be o_a or o_b itself (same buffer, offset and strides) */
+    attune_tensor lse;   /* out, optional, as lse_a; may be lse_a or lse_b itself */
 } attune_merge_states_args;
 
 #define ATTUNE_MERGE_STATES_ARGS_INIT                                                                                  \
@@ -541,7 +546,7 @@ typedef struct attune_merge_states_args {
  * and lse = -infinity. Any launcher of a plan with the wanted num_q_heads, head_dim_vo and o_dtype will do. Enqueued behind
  * the wait list; event (may be NULL, released by the caller) completes with it. Does not block, allocate or compile.
  * Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE (num_tokens), MISSING_TENSOR, BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW,
- * WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL, DEVICE_LOST. */
+ * OVERLAP, WRONG_CONTEXT, UNSUPPORTED (memory of another type, images), OPENCL, DEVICE_LOST. */
 ATTUNE_API attune_status attune_merge_states(attune_launcher *launcher, const attune_merge_states_args *args,
                                              cl_command_queue queue, cl_uint num_wait, const cl_event *wait,
                                              cl_event *event);
@@ -605,8 +610,8 @@ ATTUNE_API attune_status attune_attention_host(attune_context *context, const at
  * be NULL, released by the caller) completes with it. Ids and slots are on the device, where they are not checked: one
  * beyond the cache is undefined, and so are two writes to one slot. Element offsets are 64-bit.
  * Errors of them all: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, MISSING_TENSOR, BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW,
- * MISMATCH (strides of a cache that are not the layout's), WRONG_CONTEXT, UNSUPPORTED (memory of another type), OPENCL,
- * DEVICE_LOST. */
+ * OVERLAP (but V may be the first dims of K, on both sides of a call), MISMATCH (strides of a cache that are not the layout's),
+ * WRONG_CONTEXT, UNSUPPORTED (memory of another type, images), OPENCL, DEVICE_LOST. */
 
 /* The kernel objects of one layout for one thread. Not thread-safe; the context must outlive it, the layout need not. */
 typedef struct attune_kv_launcher attune_kv_launcher;

@@ -230,6 +230,7 @@ struct _cl_mem {
     struct object object;
     cl_context context;
     cl_mem parent;
+    cl_mem_object_type type;
     cl_mem_flags flags;
     size_t size, origin;
     unsigned char *data;

@@ -77,6 +77,7 @@ static cl_mem create_buffer(cl_context context, cl_mem_flags flags, size_t size,
     }
     object_use(context);
     mem->context = context;
+    mem->type = CL_MEM_OBJECT_BUFFER;
     mem->flags = flags & (CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY | CL_MEM_READ_WRITE) ? flags : flags | CL_MEM_READ_WRITE;
     mem->size = size;
     mem->data = data;
@@ -102,6 +103,19 @@ cl_mem clCreateBufferWithProperties(cl_context context, const cl_mem_properties 
     return create_buffer(context, flags, size, host_ptr, error_out);
 }
 
+/* A handle that is not a buffer's: nothing reads or writes images. */
+cl_mem clCreateImage(cl_context context, cl_mem_flags flags, const cl_image_format *format, const cl_image_desc *desc,
+                     void *host_ptr, cl_int *error_out)
+{
+    ENTER_CREATE(clCreateImage, error_out);
+    if (!format || !desc || desc->image_type != CL_MEM_OBJECT_IMAGE2D || host_ptr)
+        return create_failed(error_out, CL_INVALID_OPERATION);
+    cl_mem mem = create_buffer(context, flags, desc->image_width * desc->image_height * 16, NULL, error_out);
+    if (mem)
+        mem->type = CL_MEM_OBJECT_IMAGE2D;
+    return mem;
+}
+
 cl_mem clCreateSubBuffer(cl_mem parent, cl_mem_flags flags, cl_buffer_create_type type, const void *info,
                          cl_int *error_out)
 {
@@ -123,6 +137,7 @@ cl_mem clCreateSubBuffer(cl_mem parent, cl_mem_flags flags, cl_buffer_create_typ
     object_use(parent->context);
     mem->context = parent->context;
     mem->parent = parent;
+    mem->type = CL_MEM_OBJECT_BUFFER;
     mem->flags = flags ? flags : parent->flags;
     mem->size = region->size;
     mem->origin = region->origin;
@@ -150,7 +165,7 @@ cl_int clGetMemObjectInfo(cl_mem mem, cl_mem_info name, size_t size, void *value
         return CL_INVALID_MEM_OBJECT;
     switch (name) {
     case CL_MEM_TYPE:
-        INFO_VALUE(cl_mem_object_type, CL_MEM_OBJECT_BUFFER);
+        INFO_VALUE(cl_mem_object_type, mem->type);
     case CL_MEM_FLAGS:
         INFO_VALUE(cl_mem_flags, mem->flags);
     case CL_MEM_SIZE:

@@ -168,7 +168,7 @@ static void test_handles(void **state)
     clReleaseMemObject(mem);
     assert_int_equal(clRetainContext((cl_context)machine.queue), CL_INVALID_CONTEXT);
     cl_image_format format = {CL_R, CL_FLOAT};
-    cl_image_desc desc = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 1, .image_height = 1};
+    cl_image_desc desc = {.image_type = CL_MEM_OBJECT_IMAGE3D, .image_width = 1, .image_height = 1};
     assert_null(clCreateImage(machine.context, 0, &format, &desc, NULL, &code));
     assert_int_equal(code, CL_INVALID_OPERATION);
     const char *source = "int no_kernel_here;";

@@ -15,13 +15,6 @@ static void *unsupported_handle(void)
     return NULL;
 }
 
-static cl_mem unsupported_image(cl_context context, cl_mem_flags flags, const cl_image_format *format,
-                                const cl_image_desc *desc, void *host_ptr, cl_int *error_out)
-{
-    (void)context, (void)flags, (void)format, (void)desc, (void)host_ptr;
-    return create_failed(error_out, CL_INVALID_OPERATION);
-}
-
 static cl_sampler unsupported_sampler(cl_context context, cl_bool normalized, cl_addressing_mode addressing,
                                       cl_filter_mode filter, cl_int *error_out)
 {
@@ -72,7 +65,6 @@ void dispatch_fill_unsupported(cl_icd_dispatch *table)
     HANDLE(clCreateSamplerWithProperties);
     HANDLE(clCreateImageWithProperties);
 #undef HANDLE
-    table->clCreateImage = unsupported_image;
     table->clCreateSampler = unsupported_sampler;
     table->clCreateProgramWithIL = unsupported_il;
     table->clCreateProgramWithBuiltInKernels = unsupported_built_in;

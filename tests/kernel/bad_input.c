@@ -287,6 +287,120 @@ static void tensors(void **state)
     assert_int_equal(check_run_compare(&run, 3), ATTUNE_OK);
 }
 
+static cl_mem sub_buffer(cl_mem parent, size_t origin, size_t size)
+{
+    cl_int code;
+    const cl_buffer_region region = {origin, size};
+    cl_mem sub = clCreateSubBuffer(parent, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    return sub;
+}
+
+/* What is written over what is read, by every way in which memory can be named twice. */
+static void outputs_over_other_tensors(void **state)
+{
+    (void)state;
+    const attune_attention_args good = run.device.args;
+    attune_tensor arena_at = ATTUNE_TENSOR_INIT, over;
+    cl_int code;
+    cl_mem arena = clCreateBuffer(attune_context_cl(context), CL_MEM_READ_WRITE, 1 << 20, NULL, &code);
+    arena_at.type = ATTUNE_MEMORY_CL;
+    arena_at.cl = arena;
+    assert_int_equal(check_run_enqueue(&run, 1), ATTUNE_OK);
+    assert_int_equal(workload_device_poison(&run.device, run.queue, 2), ATTUNE_OK);
+    attune_attention_args args = good;
+    args.o = arena_at;
+    const struct {
+        attune_tensor *input;
+        const char *word;
+    } inputs[] = {{&args.q, "o overlaps q"},
+                  {&args.k, "o overlaps k"},
+                  {&args.v, "o overlaps v"},
+                  {&args.lse, "lse overlaps o"},
+                  {&args.k_cache, "o overlaps k_cache"},
+                  {&args.v_cache, "o overlaps v_cache"},
+                  {&args.kv_indptr, "o overlaps kv_indptr"},
+                  {&args.kv_indices, "o overlaps kv_indices"}};
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        attune_tensor as_it_was = *inputs[i].input;
+        *inputs[i].input = arena_at;
+        REFUSED(run_with(&args), ATTUNE_ERROR_OVERLAP, inputs[i].word);
+        *inputs[i].input = as_it_was;
+    }
+    size_t bytes = 6 * 4 * 64 * sizeof(float); /* of q and of o */
+    cl_mem front = sub_buffer(arena, 0, bytes), back = sub_buffer(arena, bytes / 2, bytes);
+    args.q.cl = args.o.cl = arena;
+    args.o.byte_offset = bytes - 4;
+    REFUSED(run_with(&args), ATTUNE_ERROR_OVERLAP, "o overlaps q");
+    args.o.cl = back, args.o.byte_offset = 0;
+    REFUSED(run_with(&args), ATTUNE_ERROR_OVERLAP, "o overlaps q");
+    args.q.cl = front;
+    REFUSED(run_with(&args), ATTUNE_ERROR_OVERLAP, "o overlaps q");
+    void *host = clSVMAlloc(attune_context_cl(context), CL_MEM_READ_WRITE, 4 * bytes, 0);
+    assert_non_null(host);
+    cl_mem low = clCreateBuffer(attune_context_cl(context), CL_MEM_USE_HOST_PTR, 2 * bytes, host, &code);
+    cl_mem high =
+        clCreateBuffer(attune_context_cl(context), CL_MEM_USE_HOST_PTR, bytes, (char *)host + bytes / 2, &code);
+    args.q.cl = low, args.o.cl = high;
+    REFUSED(run_with(&args), ATTUNE_ERROR_OVERLAP, "o overlaps q");
+    over = (attune_tensor){.type = ATTUNE_MEMORY_SVM, .svm = host};
+    args.q = over;
+    args.o.cl = low;
+    REFUSED(run_with(&args), ATTUNE_ERROR_OVERLAP, "o overlaps q");
+    clFinish(run.queue);
+    cl_mem all[] = {low, high, front, back, arena};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        clReleaseMemObject(all[i]);
+    clSVMFree(attune_context_cl(context), host);
+    assert_int_equal(check_run_enqueue(&run, 3), ATTUNE_OK);
+    assert_int_equal(check_run_compare(&run, 3), ATTUNE_OK);
+}
+
+/* Q and O in one buffer, side by side in each token: the bytes between the first and the last of both are the same. */
+static void outputs_may_interleave(void **state)
+{
+    (void)state;
+    const attune_attention_args good = run.device.args;
+    size_t row = 4 * 64 * sizeof(float), rows = 6;
+    cl_int code;
+    cl_mem arena = clCreateBuffer(attune_context_cl(context), CL_MEM_READ_WRITE, 2 * rows * row, NULL, &code);
+    attune_attention_args args = good;
+    args.q.cl = args.o.cl = arena;
+    args.q.stride_token = args.o.stride_token = 2 * 4 * 64;
+    args.o.byte_offset = row;
+    assert_int_equal(check_run_enqueue(&run, 1), ATTUNE_OK);
+    assert_int_equal(workload_device_poison(&run.device, run.queue, 2), ATTUNE_OK);
+    for (size_t i = 0; i < rows; i++)
+        clEnqueueCopyBuffer(run.queue, good.q.cl, arena, good.q.byte_offset + i * row, 2 * i * row, row, 0, NULL, NULL);
+    if (run_with(&args) != ATTUNE_OK)
+        fail_msg("%s", attune_last_error());
+    for (size_t i = 0; i < rows; i++)
+        clEnqueueCopyBuffer(run.queue, arena, good.o.cl, (2 * i + 1) * row, good.o.byte_offset + i * row, row, 0, NULL,
+                            NULL);
+    clFinish(run.queue);
+    assert_int_equal(check_run_compare(&run, 2), ATTUNE_OK);
+    args.o.byte_offset = row - 4;
+    REFUSED(run_with(&args), ATTUNE_ERROR_OVERLAP, "o overlaps q");
+    clReleaseMemObject(arena);
+}
+
+static void images(void **state)
+{
+    (void)state;
+    const cl_image_format format = {CL_RGBA, CL_FLOAT};
+    const cl_image_desc desc = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 64, .image_height = 64};
+    cl_int code;
+    cl_mem image = clCreateImage(attune_context_cl(context), CL_MEM_READ_WRITE, &format, &desc, NULL, &code);
+    if (code != CL_SUCCESS) {
+        print_message("left out: this driver makes no image (%d)\n", (int)code);
+        skip();
+    }
+    RUN_REFUSED(q.cl, image, ATTUNE_ERROR_UNSUPPORTED, "q.cl is an image");
+    RUN_REFUSED(o.cl, image, ATTUNE_ERROR_UNSUPPORTED, "o.cl is an image");
+    RUN_REFUSED(kv_indices.cl, image, ATTUNE_ERROR_UNSUPPORTED, "kv_indices.cl is an image");
+    clReleaseMemObject(image);
+}
+
 static void plan_and_schedule_must_belong_together(void **state)
 {
     (void)state;
@@ -406,6 +520,9 @@ int main(void)
         cmocka_unit_test(schedules),
         cmocka_unit_test(schedules_from_device_lengths),
         cmocka_unit_test(tensors),
+        cmocka_unit_test(outputs_over_other_tensors),
+        cmocka_unit_test(outputs_may_interleave),
+        cmocka_unit_test(images),
         cmocka_unit_test(plan_and_schedule_must_belong_together),
         cmocka_unit_test(equal_names_may_have_other_tiles),
         cmocka_unit_test(contexts),

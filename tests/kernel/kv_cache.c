@@ -615,6 +615,13 @@ static void bad_input(void **state)
     TRANSFER_REFUSED(args.num_tokens = 17, ATTUNE_ERROR_BUFFER_TOO_SMALL, "pages");
     TRANSFER_REFUSED(args.num_tokens = 6, ATTUNE_ERROR_BUFFER_TOO_SMALL, "k needs");
     TRANSFER_REFUSED(args.v.type = ATTUNE_MEMORY_NONE, ATTUNE_ERROR_MISSING_TENSOR, "v is missing");
+    APPEND_REFUSED(args.k_cache = args.v_cache, ATTUNE_ERROR_OVERLAP, "v_cache overlaps k_cache");
+    APPEND_REFUSED(args.k = args.k_cache, ATTUNE_ERROR_OVERLAP, "k_cache overlaps k");
+    APPEND_REFUSED(args.slot_mapping = args.v_cache, ATTUNE_ERROR_OVERLAP, "v_cache overlaps slot_mapping");
+    COPY_REFUSED(args.pages = args.k_cache, ATTUNE_ERROR_OVERLAP, "k_cache overlaps pages");
+    COPY_REFUSED((args.from_k_cache = args.v_cache, args.from_v_cache = args.k_cache), ATTUNE_ERROR_OVERLAP,
+                 "v_cache overlaps from_k_cache");
+    TRANSFER_REFUSED(args.k = args.v_cache, ATTUNE_ERROR_OVERLAP, "overlaps");
     attune_kv_transfer_args transfer = good_transfer();
     transfer.k.stride_token = 8;
     REFUSED(attune_kv_export(bad.launcher, &transfer, queue, 0, NULL, NULL), ATTUNE_ERROR_STRIDE, "overlap");
@@ -669,6 +676,22 @@ static void order(void **state)
 
 #define NUM_SHAPES (sizeof shapes / sizeof shapes[0])
 
+/* V that is K's first dims on both sides, and copies within a cache that is named twice. Leaves the cache changed. */
+static void what_may_be_shared(void **state)
+{
+    (void)state;
+    attune_kv_append_args append = good_append();
+    append.v = append.k;
+    append.v_cache = append.k_cache;
+    assert_int_equal(attune_kv_append(bad.launcher, &append, queue, 0, NULL, NULL), ATTUNE_OK);
+    attune_kv_copy_args copy = good_copy();
+    copy.from_k_cache = copy.k_cache, copy.from_v_cache = copy.v_cache;
+    assert_int_equal(attune_kv_copy_pages(bad.launcher, &copy, queue, 0, NULL, NULL), ATTUNE_OK);
+    copy.v_cache = copy.from_v_cache = copy.k_cache;
+    assert_int_equal(attune_kv_copy_pages(bad.launcher, &copy, queue, 0, NULL, NULL), ATTUNE_OK);
+    assert_int_equal(clFinish(queue), CL_SUCCESS);
+}
+
 int main(void)
 {
     const char *backend = getenv("TEST_BACKEND");
@@ -682,7 +705,8 @@ int main(void)
     for (size_t i = 0; i < NUM_SHAPES; i++)
         tests[i] = (struct CMUnitTest){shapes[i].name, operations, NULL, NULL, (void *)(uintptr_t)&shapes[i]};
     const struct CMUnitTest edges[] = {cmocka_unit_test(far_pages), cmocka_unit_test(bad_input),
-                                       cmocka_unit_test(nothing), cmocka_unit_test(order)};
+                                       cmocka_unit_test(nothing), cmocka_unit_test(order),
+                                       cmocka_unit_test(what_may_be_shared)};
     int failures = cmocka_run_group_tests_name("operations", tests, NULL, NULL);
     failures += cmocka_run_group_tests_name("edges", edges, setup_bad, teardown_bad);
     clReleaseCommandQueue(queue);

@@ -223,6 +223,15 @@ static void bad_input_is_refused(void **state)
     REFUSED(OFFSET);
     f.args.o_a.type = (attune_memory_type)7;
     REFUSED(UNSUPPORTED);
+    f.args.o = f.args.o_a;
+    f.args.o.byte_offset += 4; /* not in place: one element off */
+    REFUSED(OVERLAP);
+    f.args.lse = f.args.o;
+    REFUSED(OVERLAP);
+    f.args.lse = f.args.o_b;
+    REFUSED(OVERLAP);
+    f.args.o.cl = f.args.lse_a.cl;
+    REFUSED(BUFFER_TOO_SMALL);
     assert_int_equal(attune_merge_states(NULL, &f.args, f.run.queue, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT);
     assert_int_equal(attune_merge_states(f.run.launcher, NULL, f.run.queue, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT);
     assert_int_equal(attune_merge_states(f.run.launcher, &f.args, NULL, 0, NULL, NULL), ATTUNE_ERROR_NULL_ARGUMENT);

@@ -274,6 +274,12 @@ static void bad_input(void **state)
     args.kv_indices.byte_offset += 4; /* large enough for this step, not for every one */
     refused(CREATE(run->plan, run->schedule, &args, run->queue), ATTUNE_ERROR_BUFFER_TOO_SMALL, "kv_indices");
     args = run->device.args;
+    options.q_len = &args.o; /* the next replay would read what this one wrote */
+    refused(CREATE(run->plan, run->schedule, &args, run->queue), ATTUNE_ERROR_OVERLAP, "o overlaps q_len");
+    options.q_len = &b.d.q_len;
+    args.o = run->device.args.workspace;
+    refused(CREATE(run->plan, run->schedule, &args, run->queue), ATTUNE_ERROR_OVERLAP, "workspace overlaps");
+    args = run->device.args;
     /* Schedules without what a recording needs. */
     attune_schedule_options limits = b.d.limits;
     attune_schedule *poor;

@@ -11,7 +11,7 @@ LAYERS = [
     'base',
     'cl family oracle search',
     'backend cache',
-    'desc recorded',
+    'desc overlap recorded',
     'problem',
     'portfolio',
     'select workload',
