@@ -88,7 +88,7 @@ workloads='--workload E1 --workload E2:q=fp32,kv=fp32,o=fp32,prec=strict'
 # attune_command ARGUMENT...: the built command; codes 3 (nothing better was found) and 4 (budget spent) are results.
 attune_command() {
     code=0
-    ATTUNE_WORKER=$PWD/build/tune/attune-worker build/tune/attune "$@" || code=$?
+    build/tune/attune "$@" || code=$?
     case $code in
     0 | 3 | 4) ;;
     *) fail "attune $1 ended with exit code $code" ;;

@@ -23,8 +23,9 @@ static attune_status context_new(const attune_context_options *options, const st
         free(context);
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a context");
     }
-    cache_user_dir(options->cache_dir, context->cache_dir, sizeof context->cache_dir);
-    struct cache_paths paths = {context->cache_dir[0] ? context->cache_dir : NULL, CACHE_SITE_DIR, CACHE_SHIPPED_DIR};
+    struct cache_places *places = &context->places;
+    cache_find_places(options->cache_dir, options->site_cache_dir, options->shipped_cache_dir, places);
+    struct cache_paths paths = {places->user, places->site, places->shipped};
     attune_status status = cache_open(&context->cache, &paths, &context->logger);
     if (status != ATTUNE_OK) {
         free(context->worker);

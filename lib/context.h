@@ -12,8 +12,8 @@ struct attune_context {
     struct backend_choice choice;
     struct logger logger;
     struct cache *cache;
-    char cache_dir[1024]; /* user's folder, resolved; "" = none */
-    char *worker;         /* as given, or NULL */
+    struct cache_places places;
+    char *worker; /* as given, or NULL */
     pthread_mutex_t programs_lock;
     struct shared_program *programs; /* that plans share: program_build_shared() */
 };

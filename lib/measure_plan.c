@@ -33,7 +33,9 @@ static attune_status tune(attune_context *context, const attune_problem *const *
     backend_device_info(&context->choice, &device);
     where.backend = device.backend;
     where.device = device.selector;
-    where.cache_dir = context->cache_dir;
+    where.cache_dir = context->places.user;
+    where.site_cache_dir = context->places.site;
+    where.shipped_cache_dir = context->places.shipped;
     where.worker = context->worker;
     where.log = context->logger.callback;
     where.log_priv = context->logger.priv;

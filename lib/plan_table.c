@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A plan's decision table: from shapes to at most max_configs configurations, such that the loss against the best that
  * is known for each shape is small. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,6 +145,14 @@ static attune_status answer(struct table *table, struct shape_bucket bucket, str
     return ATTUNE_OK;
 }
 
+/* NOT_TUNED, with what the caches refused to read: an answer may be in it. */
+static attune_status not_tuned(const struct table *table, const char *what)
+{
+    char refused[640];
+    cache_refused(table->plan->context->cache, refused, sizeof refused);
+    return set_error(ATTUNE_ERROR_NOT_TUNED, "%s%s%s", what, refused[0] ? "; " : "", refused);
+}
+
 static attune_status collect(struct table *table, const struct shape_list *list, attune_policy policy)
 {
     struct attune_plan *plan = table->plan;
@@ -162,18 +171,21 @@ static attune_status collect(struct table *table, const struct shape_list *list,
         log_message(&plan->context->logger, ATTUNE_LOG_DEBUG, "plan: %d x %d queries, %d keys: %s", shape->batch,
                     shape->q_len, shape->kv_len, own.tuned ? "tuned" : why);
         if (policy == ATTUNE_CACHED_ONLY && !own.tuned) {
-            if (list->named)
-                return set_error(ATTUNE_ERROR_NOT_TUNED, "options.shapes[%zu] (batch %d, q_len %d, kv_len %d): %s", i,
-                                 shape->batch, shape->q_len, shape->kv_len, why);
+            if (list->named) {
+                char what[640];
+                snprintf(what, sizeof what, "options.shapes[%zu] (batch %d, q_len %d, kv_len %d): %s", i, shape->batch,
+                         shape->q_len, shape->kv_len, why);
+                return not_tuned(table, what);
+            }
             copy_string(missing, sizeof missing, why);
             if (!strcmp(source, "default"))
                 continue;
         }
         add_point(table, bucket, own);
     }
-    return plan->num_points
-               ? ATTUNE_OK
-               : set_error(ATTUNE_ERROR_NOT_TUNED, "no verified entry answers for this descriptor: %s", missing);
+    char what[640];
+    snprintf(what, sizeof what, "no verified entry answers for this descriptor: %s", missing);
+    return plan->num_points ? ATTUNE_OK : not_tuned(table, what);
 }
 
 /* Only what is valid here stays in the portfolio. */

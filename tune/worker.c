@@ -78,7 +78,7 @@ static attune_status open_device(struct worker *worker, const json_t *request, j
     const char *backend = request_text(request, "backend"), *device = request_text(request, "device");
     options.backend = backend[0] ? backend : NULL;
     options.device = device[0] ? device : NULL;
-    options.cache_dir = "";
+    options.cache_dir = options.site_cache_dir = options.shipped_cache_dir = "";
     attune_status status = attune_context_create(&worker->context, &options);
     if (status != ATTUNE_OK)
         return status;

@@ -162,14 +162,22 @@ typedef struct attune_context_options {
     /* Folder of the user's cache. NULL: $ATTUNE_CACHE_DIR, else $XDG_CACHE_HOME/attune, else $HOME/.cache/attune.
      * "" for no cache on disk. The environment is ignored in setuid programs. */
     const char *cache_dir;
-    /* The attune-worker program, for ATTUNE_MEASURE and ATTUNE_EXHAUSTIVE. NULL: $ATTUNE_WORKER, else the installed one. */
+    /* The attune-worker program, for ATTUNE_MEASURE and ATTUNE_EXHAUSTIVE. NULL: $ATTUNE_WORKER, else the one that belongs to the library:
+     * of the build folder or the installation that it was loaded from, wherever that was moved to. */
     const char *worker;
     attune_log_callback log;    /* NULL: silent */
     void *log_priv;
     attune_log_level log_level; /* least important level that is passed on */
+    /* Folders of the caches that are only read, in this order after the user's: what an administrator, and what a product ships. Copies of
+     * a user's. NULL: $ATTUNE_SITE_CACHE_DIR, else SYSCONFDIR/attune of the installation; $ATTUNE_SHIPPED_CACHE_DIR, else
+     * DATADIR/attune. "" for none. In all three a file is used if it belongs to root or to the effective user, and nobody else may
+     * write to it or to its folder; refused files are counted in the text of NOT_TUNED. */
+    const char *site_cache_dir;
+    const char *shipped_cache_dir;
 } attune_context_options;
 
-#define ATTUNE_CONTEXT_OPTIONS_INIT {sizeof(attune_context_options), NULL, NULL, NULL, NULL, NULL, NULL, ATTUNE_LOG_WARNING}
+#define ATTUNE_CONTEXT_OPTIONS_INIT                                                                                    \
+    {sizeof(attune_context_options), NULL, NULL, NULL, NULL, NULL, NULL, ATTUNE_LOG_WARNING, NULL, NULL}
 
 /* Opens a device of a backend. options may be NULL for the defaults. Blocks for device enumeration. The context is
  * thread-safe; it must outlive every object made from it.

@@ -62,10 +62,12 @@ typedef struct attune_target_options {
     attune_log_callback log;
     void *log_priv;
     attune_log_level log_level;
+    const char *site_cache_dir;    /* as in attune_context_options */
+    const char *shipped_cache_dir; /* as in attune_context_options */
 } attune_target_options;
 
 #define ATTUNE_TARGET_OPTIONS_INIT                                                                                     \
-    {sizeof(attune_target_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, ATTUNE_LOG_WARNING}
+    {sizeof(attune_target_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, ATTUNE_LOG_WARNING, NULL, NULL}
 
 typedef struct attune_target attune_target;
 

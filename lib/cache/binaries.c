@@ -48,7 +48,7 @@ bool cache_binary_load(struct cache *cache, const char *key_hash, void **data, s
     char *content;
     if (!cache->binaries || name_file(key_hash, name))
         return false;
-    attune_status status = file_read(cache->binaries, name, FILE_OF_USER, BINARY_MAX + HEADER_SIZE, &content, size);
+    attune_status status = file_read(cache->binaries, name, BINARY_MAX + HEADER_SIZE, &content, size);
     if (!status && !content)
         return false;
     if (!status) {

@@ -18,30 +18,6 @@ const char *cache_level_name(enum cache_level level)
     return names[level];
 }
 
-void cache_user_dir(const char *dir, char *path, size_t size)
-{
-    const char *base = dir, *below = "";
-    if (env_get("ATTUNE_KERNEL_DIR"))
-        base = ""; /* entries speak of the embedded sources, not of those on disk */
-    if (!base)
-        base = env_get("ATTUNE_CACHE_DIR");
-    if (!base) {
-        /* The XDG base directory specification ignores relative paths. */
-        base = env_get("XDG_CACHE_HOME");
-        below = "/attune";
-        if (base && *base != '/')
-            base = NULL;
-    }
-    if (!base) {
-        base = env_get("HOME");
-        below = "/.cache/attune";
-    }
-    int length = base && *base ? snprintf(path, size, "%s%s", base, below) : 0;
-    /* A cut path would be another folder. */
-    if (length <= 0 || (size_t)length >= size)
-        path[0] = '\0';
-}
-
 /* ---- open and close */
 
 static char *join(const char *folder, const char *name)
@@ -149,8 +125,7 @@ static enum answer read_entry(struct cache *cache, int level, const char *hash, 
     const char *folder = cache->entries[level];
     char *text;
     size_t size;
-    attune_status status =
-        file_read(folder, name, level == CACHE_USER ? FILE_OF_USER : FILE_OF_SITE, CACHE_ENTRY_MAX, &text, &size);
+    attune_status status = file_read(folder, name, CACHE_ENTRY_MAX, &text, &size);
     if (!status && (!text || (like && !may_be_like(text, like)))) {
         free(text);
         return ANSWER_NONE;

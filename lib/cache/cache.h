@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Winners on disk: one JSON file of at most 4 KiB per entry, named by the hash of its key. Files are hostile until checked: a
- * regular file, owned by the effective user (site and shipped: or by root or the folder's owner), not writable by others, of
- * bounded size, exact schema, every value in range, checksum over everything. Whatever is wrong is one warning and a miss.
+ * regular file, owned by the effective user or by root, not writable by others (files.h), of bounded size, exact schema, every value in
+ * range, checksum over everything. Whatever is wrong is one warning, a miss, and counted.
  *
  * A cache has up to three levels (user, site, shipped); only the user's is written. Thread-safe.
  */
@@ -73,6 +73,13 @@ const char *cache_level_name(enum cache_level level);
  * Writes "" when there is none, and while ATTUNE_KERNEL_DIR replaces the embedded kernels. The folder is not made. */
 void cache_user_dir(const char *dir, char *path, size_t size);
 
+struct cache_places {
+    char user[1024], site[1024], shipped[1024]; /* "" = none */
+};
+/* The folders of all levels. NULL for the default: the user's as above; site: $ATTUNE_SITE_CACHE_DIR, else etc/attune; shipped:
+ * $ATTUNE_SHIPPED_CACHE_DIR, else share/attune, both of the installation (base/place.h). "" for none. */
+void cache_find_places(const char *user, const char *site, const char *shipped, struct cache_places *out);
+
 /* Opens without reading. Missing folders are empty levels. logger is copied. */
 attune_status cache_open(struct cache **out, const struct cache_paths *paths, const struct logger *logger);
 void cache_close(struct cache **cache);
@@ -97,6 +104,10 @@ attune_status cache_store(struct cache *cache, const struct cache_entry *entry, 
 typedef bool (*cache_visitor)(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash,
                               const char *path);
 void cache_visit(struct cache *cache, cache_visitor visitor, void *priv, size_t *unreadable);
+
+/* Files, up to 256, that were there and were not taken since the cache was opened: "3 files were refused: PATH: owned by uid 1000, not by
+ * uid 33 or root" (the first one's reason); "" where there were none. */
+void cache_refused(struct cache *cache, char *text, size_t size);
 
 /* JSON text of an entry (free() it), and back: every fault gives a text in the last error. */
 char *cache_entry_to_json(const struct cache_entry *entry);

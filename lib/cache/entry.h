@@ -19,6 +19,7 @@ struct cache {
     struct record *records_memory; /* lib/cache/record.c */
     char (*logged)[HASH_HEX_SIZE]; /* hashes of texts */
     size_t logged_count;
+    char first_refused[512]; /* the first of them */
 };
 
 bool cache_key_equal(const struct cache_key *a, const struct cache_key *b);

@@ -21,24 +21,46 @@ static attune_status io_error(const char *what, const char *folder, const char *
                      *name ? "/" : "", name, strerror(code));
 }
 
-static attune_status check_file(int folder_fd, int fd, enum file_owner owner, size_t max, size_t *size)
+/* what: of the file that is meant. others: the write bits that only those who are trusted may have. */
+static attune_status check_trust(const struct stat *info, const char *what, mode_t others)
 {
-    struct stat file, folder;
-    if (fstat(fd, &file) || fstat(folder_fd, &folder))
+    uid_t user = geteuid();
+    if (info->st_uid != user && info->st_uid != 0 && user == 0)
+        return set_error(ATTUNE_ERROR_IO, "%sowned by uid %ld, not by root", what, (long)info->st_uid);
+    if (info->st_uid != user && info->st_uid != 0)
+        return set_error(ATTUNE_ERROR_IO, "%sowned by uid %ld, not by uid %ld or root", what, (long)info->st_uid,
+                         (long)user);
+    if (info->st_mode & others)
+        return set_error(ATTUNE_ERROR_IO, "%sof mode %03o, which lets others write to it", what,
+                         (unsigned)info->st_mode & 0777);
+    return ATTUNE_OK;
+}
+
+/* The cache's own folder, above, is the user's to share with a group: what is put in place of a folder in it must
+ * belong to one of those who are trusted all the same. In a sticky folder (/tmp) nobody can do even that. */
+static attune_status check_folders(int folder_fd)
+{
+    struct stat folder, above;
+    if (fstat(folder_fd, &folder) || fstatat(folder_fd, "..", &above, 0))
+        return set_error(ATTUNE_ERROR_IO, "fstat: %s", strerror(errno));
+    attune_status status = check_trust(&folder, "its folder is ", S_IWGRP | S_IWOTH);
+    return status ? status : check_trust(&above, "the cache's folder is ", above.st_mode & S_ISVTX ? 0 : S_IWOTH);
+}
+
+static attune_status check_file(int folder_fd, int fd, size_t max, size_t *size)
+{
+    struct stat file;
+    if (fstat(fd, &file))
         return set_error(ATTUNE_ERROR_IO, "fstat: %s", strerror(errno));
     if (!S_ISREG(file.st_mode))
         return set_error(ATTUNE_ERROR_IO, "not a regular file");
-    bool owned = file.st_uid == geteuid();
-    if (owner == FILE_OF_SITE)
-        owned = owned || file.st_uid == 0 || file.st_uid == folder.st_uid;
-    if (!owned)
-        return set_error(ATTUNE_ERROR_IO, "owned by user %ld, who is not trusted here", (long)file.st_uid);
-    if (file.st_mode & (S_IWGRP | S_IWOTH))
-        return set_error(ATTUNE_ERROR_IO, "mode %03o lets others write to it", (unsigned)file.st_mode & 0777);
-    if (file.st_size < 0 || (uintmax_t)file.st_size > max)
+    attune_status status = check_trust(&file, "", S_IWGRP | S_IWOTH);
+    if (!status)
+        status = check_folders(folder_fd);
+    if (!status && (file.st_size < 0 || (uintmax_t)file.st_size > max))
         return set_error(ATTUNE_ERROR_IO, "%jd bytes long; the limit is %zu", (intmax_t)file.st_size, max);
     *size = (size_t)file.st_size;
-    return ATTUNE_OK;
+    return status;
 }
 
 bool file_read_all(int fd, void *data, size_t *size)
@@ -70,9 +92,9 @@ static attune_status read_exactly(int fd, char *data, size_t size)
     return ATTUNE_OK;
 }
 
-static attune_status read_checked(int folder_fd, int fd, enum file_owner owner, size_t max, char **data, size_t *size)
+static attune_status read_checked(int folder_fd, int fd, size_t max, char **data, size_t *size)
 {
-    attune_status status = check_file(folder_fd, fd, owner, max, size);
+    attune_status status = check_file(folder_fd, fd, max, size);
     if (status)
         return status;
     *data = malloc(*size + 1);
@@ -86,8 +108,7 @@ static attune_status read_checked(int folder_fd, int fd, enum file_owner owner, 
     return status;
 }
 
-attune_status file_read(const char *folder, const char *name, enum file_owner owner, size_t max, char **data,
-                        size_t *size)
+attune_status file_read(const char *folder, const char *name, size_t max, char **data, size_t *size)
 {
     *data = NULL;
     *size = 0;
@@ -98,7 +119,7 @@ attune_status file_read(const char *folder, const char *name, enum file_owner ow
     int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     attune_status status = ATTUNE_OK;
     if (fd >= 0)
-        status = read_checked(folder_fd, fd, owner, max, data, size);
+        status = read_checked(folder_fd, fd, max, data, size);
     else if (errno == ELOOP)
         status = set_error(ATTUNE_ERROR_IO, "is a symbolic link");
     else if (errno != ENOENT)

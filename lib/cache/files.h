@@ -5,16 +5,11 @@
 
 #include "base/base.h"
 
-/* Who may have written a file that is read. In both cases nobody but its owner may write to it. */
-enum file_owner {
-    FILE_OF_USER, /* the effective user */
-    FILE_OF_SITE  /* the effective user, root, or the owner of the folder: its administrator */
-};
-
-/* Reads folder/name whole: a regular file (not through a symbolic link) of at most max bytes. *data is NULL, with OK,
- * when there is no such file; else free() it. It is followed by a NUL that is not counted. IO when a check fails. */
-attune_status file_read(const char *folder, const char *name, enum file_owner owner, size_t max, char **data,
-                        size_t *size);
+/* Reads folder/name whole: a regular file (not through a symbolic link) of at most max bytes, as ssh trusts its own: it
+ * belongs to the effective user or to root, and nobody else may write to it or to its folder; the folder above belongs
+ * to one of the two as well, and not everybody may write to it. *data is NULL, with OK, when there is no such file;
+ * else free() it. It is followed by a NUL that is not counted. IO when a check fails. */
+attune_status file_read(const char *folder, const char *name, size_t max, char **data, size_t *size);
 
 /* Makes folder/name hold data, durably and at once: readers see the old file or the new one. Makes the folder.
  * IO when anything fails; the old file is then intact, unless only the folder's fsync failed. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/entry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,8 @@ static bool first_time(struct cache *cache, const char *text)
         first = strcmp(cache->logged[i], hash) != 0;
     if (first && !cache->logged)
         cache->logged = malloc(LOGGED_MAX * sizeof *cache->logged);
+    if (first && !cache->logged_count)
+        copy_string(cache->first_refused, sizeof cache->first_refused, text);
     if (first && cache->logged)
         memcpy(cache->logged[cache->logged_count++], hash, sizeof hash);
     pthread_mutex_unlock(&cache->mutex);
@@ -85,4 +88,15 @@ void log_once(struct cache *cache, attune_log_level level)
 {
     if (first_time(cache, attune_last_error()))
         log_message(&cache->logger, level, "cache: %s", attune_last_error());
+}
+
+void cache_refused(struct cache *cache, char *text, size_t size)
+{
+    pthread_mutex_lock(&cache->mutex);
+    size_t count = cache->logged_count;
+    text[0] = '\0';
+    if (count)
+        snprintf(text, size, count == 1 ? "%zu file was refused: %s" : "%zu files were refused: %s", count,
+                 cache->first_refused);
+    pthread_mutex_unlock(&cache->mutex);
 }

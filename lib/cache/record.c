@@ -175,7 +175,7 @@ static bool read_level(struct cache *cache, int level, const char *name, const c
         text = memory_text(cache, name);
         size = text ? strlen(text) : 0;
     } else if (folder)
-        status = file_read(folder, name, level == CACHE_USER ? FILE_OF_USER : FILE_OF_SITE, RECORD_MAX, &text, &size);
+        status = file_read(folder, name, RECORD_MAX, &text, &size);
     else
         return false;
     if (!status && !text)

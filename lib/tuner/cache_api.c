@@ -40,9 +40,9 @@ attune_status target_answer(struct attune_target *target, const attune_problem *
 
 static attune_status open_for(const attune_target_options *options, struct cache **cache)
 {
-    char dir[1024];
+    struct cache_places places;
     attune_status status = options ? struct_check(options, sizeof *options, "options") : ATTUNE_OK;
-    return status == ATTUNE_OK ? target_open_cache(options, dir, sizeof dir, cache) : status;
+    return status == ATTUNE_OK ? target_open_cache(options, &places, cache) : status;
 }
 
 struct listing {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/place.h"
 #include "desc.h"
 #include "device_json.h"
 #include "select.h"
@@ -11,13 +12,17 @@
 void target_worker_path(const char *given, char *path, size_t size)
 {
     const char *program = given ? given : env_get("ATTUNE_WORKER");
-    copy_string(path, size, program ? program : ATTUNE_WORKER_PATH);
+    if (program)
+        copy_string(path, size, program);
+    else if (!place_find_built("tune/attune-worker", path, size))
+        place_find(ATTUNE_WORKER_PLACE, true, path, size);
 }
 
-attune_status target_open_cache(const attune_target_options *options, char *user_dir, size_t size, struct cache **out)
+attune_status target_open_cache(const attune_target_options *options, struct cache_places *places, struct cache **out)
 {
-    cache_user_dir(options ? options->cache_dir : NULL, user_dir, size);
-    struct cache_paths paths = {user_dir[0] ? user_dir : NULL, CACHE_SITE_DIR, CACHE_SHIPPED_DIR};
+    cache_find_places(options ? options->cache_dir : NULL, options ? options->site_cache_dir : NULL,
+                      options ? options->shipped_cache_dir : NULL, places);
+    const struct cache_paths paths = {places->user, places->site, places->shipped};
     struct logger logger = {0};
     if (options)
         logger = (struct logger){options->log, options->log_priv, options->log_level};
@@ -70,7 +75,7 @@ attune_status attune_target_create(attune_target **out, const attune_target_opti
     status = session_init(&target->session, target->worker);
     if (status == ATTUNE_OK) {
         set_options(target, options);
-        status = target_open_cache(options, target->cache_dir, sizeof target->cache_dir, &target->cache);
+        status = target_open_cache(options, &target->places, &target->cache);
     }
     if (status == ATTUNE_OK)
         status = target_ensure(target);

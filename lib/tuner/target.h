@@ -18,18 +18,19 @@ struct attune_target {
     } best; /* the highest rates ever measured here; 0 = none. Of reads: in probe.readings */
     attune_device_info info;
     struct cache *cache;
-    char cache_dir[1024]; /* user's; "" = none */
+    struct cache_places places;
     char worker[1024];
     struct logger logger;
     int32_t fma_vec; /* lanes whose multiply-add rate is highest; 0 = not measured yet */
 };
 
-/* The program that workers run: given, else $ATTUNE_WORKER, else the installed one. */
+/* The program that workers run: given, else $ATTUNE_WORKER, else the one that belongs to this library, in its build
+ * folder or its installation. */
 void target_worker_path(const char *given, char *path, size_t size);
 /* What can be said of options without a device. */
 attune_status target_check_options(const attune_target_options *options);
 /* Opens the caches of the options, without a device. */
-attune_status target_open_cache(const attune_target_options *options, char *user_dir, size_t size, struct cache **out);
+attune_status target_open_cache(const attune_target_options *options, struct cache_places *places, struct cache **out);
 /* Reads the reply to `open`. WORKER when it is not as it must be. */
 attune_status target_read_device(const json_t *reply, struct backend_choice *choice);
 

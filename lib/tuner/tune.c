@@ -126,7 +126,7 @@ static attune_status look_up(struct tuning *tuning, struct tuned_workload *workl
     workload->has_incumbent = !strcmp(workload->answer.source, "tuned");
     kernel_config_format(&workload->answer.config, workload->result->config, sizeof workload->result->config);
     if (workload->has_incumbent && o->policy == ATTUNE_MEASURE && !o->retune) {
-        fill_hit(workload, target->cache_dir);
+        fill_hit(workload, target->places.user);
         return ATTUNE_OK;
     }
     workload->search_index = tuning->num_active;

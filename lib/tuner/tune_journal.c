@@ -10,7 +10,7 @@
 /* A name that sorts by time and is not taken by another process. */
 static bool default_path(const struct tuning *tuning, char *path, size_t size)
 {
-    if (!tuning->target->cache_dir[0])
+    if (!tuning->target->places.user[0])
         return false;
     char stamp[32];
     struct timespec now;
@@ -18,7 +18,7 @@ static bool default_path(const struct tuning *tuning, char *path, size_t size)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &parts);
-    int length = snprintf(path, size, "%s/journal/%s-%03ld-%ld.jsonl", tuning->target->cache_dir, stamp,
+    int length = snprintf(path, size, "%s/journal/%s-%03ld-%ld.jsonl", tuning->target->places.user, stamp,
                           now.tv_nsec / 1000000, (long)getpid());
     return length > 0 && (size_t)length < size;
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # install.sh SOURCE_ROOT COMPILER...
 # Installs a build of the library into a fresh prefix and uses it from there: the examples and the README's program by
-# pkg-config, the CMake config where CMake is present.
+# pkg-config, the CMake config where CMake is present. Then from another place, to which the prefix is moved.
 set -eu
 root=$1
 shift
@@ -44,6 +44,35 @@ for program in attune attune-bench; do
 done
 # Finds the installed worker without being told.
 "$prefix/bin/attune" devices
+
+# Moved as a whole: the worker, the caches of the system and pkg-config's paths are those of the new place. Nothing is left at the old
+# one, and the current folder has no say.
+moved=$work/elsewhere/attune
+mkdir "$work/elsewhere"
+mv "$prefix" "$moved"
+export PKG_CONFIG_PATH="$moved/lib/pkgconfig" LD_LIBRARY_PATH="$moved/lib"
+(cd / && "$moved/bin/attune" devices)
+"$@" "$work/readme.c" -o "$work/moved" -std=c11 $(pkg-config --cflags --libs attune)
+"$work/moved"
+entry=entries/00000000000000000000000000000000.json
+for folder in etc share; do
+    mkdir -p "$moved/$folder/attune/entries"
+    echo '{}' >"$moved/$folder/attune/$entry"
+    output=$("$moved/bin/attune" cache list 2>&1)
+    case $output in
+    *"$moved/$folder/attune/$entry"*) ;;
+    *) echo "$folder/attune of a moved prefix is not looked at: $output"; exit 1 ;;
+    esac
+done
+# What stands beside the library and could be another user's is not started.
+chmod o+w "$moved/libexec/attune/attune-worker"
+if output=$("$moved/bin/attune" devices 2>&1); then
+    echo "a worker that anybody may write to was started: $output"
+    exit 1
+fi
+chmod o-w "$moved/libexec/attune/attune-worker"
+mv "$moved" "$prefix"
+export PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib"
 
 if command -v cmake >/dev/null; then
     mkdir "$work/cmake"

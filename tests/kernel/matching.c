@@ -209,6 +209,12 @@ static void a_simulated_entry_never_answers_for_the_chip(void **state)
     assert_true(sources > 0);
     assert_int_equal(cached_plan("zw-m890", POCL, folder), ATTUNE_OK);
     assert_int_equal(calls_of("clCreateProgramWithSource"), sources);
+    /* What is there and is not trusted is told apart from what is not there. */
+    snprintf(command, sizeof command, "chmod 666 %s/*/*.json", folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(cached_plan("zw-m890", POCL, folder), ATTUNE_ERROR_NOT_TUNED);
+    assert_non_null(strstr(attune_last_error(), "refused: "));
+    assert_non_null(strstr(attune_last_error(), ".json: of mode 666, which lets others write to it"));
     snprintf(command, sizeof command, "rm -rf %s", folder);
     assert_int_equal(system(command), 0);
 }

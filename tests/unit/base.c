@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/place.h"
 
 static void error_text_is_kept_and_may_refer_to_itself(void **state)
 {
@@ -116,6 +117,36 @@ static void rounding_is_to_nearest_even(void **state)
     assert_true(isnan(bf16_to_float(float_to_bf16(NAN))));
 }
 
+static void prefixes_of_installations(void **state)
+{
+    (void)state;
+    char prefix[16];
+    assert_true(place_prefix("/opt/x/lib/libattune.so", "lib", prefix, sizeof prefix));
+    assert_string_equal(prefix, "/opt/x");
+    assert_true(place_prefix("/x/lib/x86_64-linux-gnu/libattune.so.0", "lib/x86_64-linux-gnu", prefix, sizeof prefix));
+    assert_string_equal(prefix, "/x");
+    assert_false(place_prefix("/opt/x/mylib/libattune.so", "lib", prefix, sizeof prefix));
+    assert_false(place_prefix("/opt/x/lib/deeper/libattune.so", "lib", prefix, sizeof prefix));
+    assert_false(place_prefix("/lib/libattune.so", "lib", prefix, sizeof prefix));
+    assert_false(place_prefix("lib/libattune.so", "lib", prefix, sizeof prefix));
+    assert_false(place_prefix("libattune.so", "lib", prefix, sizeof prefix));
+    assert_false(place_prefix("/0123456789012345/lib/libattune.so", "lib", prefix, sizeof prefix));
+}
+
+/* This test is no part of an installation or a build folder's tools: what was compiled in holds, and never the current folder. */
+static void places_without_an_installation(void **state)
+{
+    (void)state;
+    char path[64];
+    place_find("/etc/attune", false, path, sizeof path);
+    assert_string_equal(path, "/etc/attune");
+    place_find("libexec/attune/no-such-program", true, path, sizeof path);
+    assert_true(path[0] == '/' && strstr(path, "/libexec/attune/no-such-program"));
+    place_find("/0123456789012345678901234567890123456789012345678901234567890123456789", true, path, sizeof path);
+    assert_string_equal(path, "");
+    assert_false(place_find_built("tune/attune-worker", path, sizeof path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +158,8 @@ int main(void)
         cmocka_unit_test(bounded_draws_cover_their_range),
         cmocka_unit_test(every_half_survives_a_round_trip),
         cmocka_unit_test(rounding_is_to_nearest_even),
+        cmocka_unit_test(prefixes_of_installations),
+        cmocka_unit_test(places_without_an_installation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

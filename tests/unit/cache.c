@@ -401,6 +401,34 @@ static void user_folder(void **state)
     RESOLVES("/a-path-that-is-longer-than-its-buffer-by-two-bytes-0123456789abcd", "");
 }
 
+/* Options, then the environment, then the installation; none while ATTUNE_KERNEL_DIR replaces what they speak of. */
+static void read_only_folders(void **state)
+{
+    (void)state;
+    struct cache_places places;
+    unsetenv("ATTUNE_SITE_CACHE_DIR");
+    unsetenv("ATTUNE_SHIPPED_CACHE_DIR");
+    cache_find_places("", NULL, NULL, &places);
+    assert_string_equal(places.user, "");
+    assert_non_null(strstr(places.site, "/attune"));
+    assert_non_null(strstr(places.shipped, "/attune"));
+    setenv("ATTUNE_SITE_CACHE_DIR", "/site", 1);
+    setenv("ATTUNE_SHIPPED_CACHE_DIR", "/shipped", 1);
+    cache_find_places("/user", NULL, NULL, &places);
+    assert_string_equal(places.user, "/user");
+    assert_string_equal(places.site, "/site");
+    assert_string_equal(places.shipped, "/shipped");
+    cache_find_places(NULL, "", "/given", &places);
+    assert_string_equal(places.site, "");
+    assert_string_equal(places.shipped, "/given");
+    setenv("ATTUNE_KERNEL_DIR", "/kernels", 1);
+    cache_find_places("/user", "/site", "/given", &places);
+    assert_true(!places.user[0] && !places.site[0] && !places.shipped[0]);
+    unsetenv("ATTUNE_KERNEL_DIR");
+    unsetenv("ATTUNE_SITE_CACHE_DIR");
+    unsetenv("ATTUNE_SHIPPED_CACHE_DIR");
+}
+
 static void without_a_disk(void **state)
 {
     (void)state;
@@ -644,6 +672,7 @@ int main(void)
         TEST(simulated_never_answers_for_hardware),
         TEST(visiting),
         TEST(user_folder),
+        TEST(read_only_folders),
         TEST(without_a_disk),
         TEST(read_only_and_closed_folders),
         TEST(long_path),

@@ -370,30 +370,86 @@ static void hostile_files(void **state)
     cache_close(&cache);
 }
 
+static void expect_found(enum cache_level expected)
+{
+    struct cache_entry entry = sample_entry(), found;
+    enum cache_level level;
+    char refused[640];
+    struct cache *cache = open_levels(user, site, NULL);
+    assert_true(cache_find(cache, &entry.key, &found, &level));
+    assert_int_equal(level, expected);
+    cache_refused(cache, refused, sizeof refused);
+    assert_string_equal(refused, "");
+    cache_close(&cache);
+}
+
+/* As ssh: root's files are anybody's, another user's nobody's. */
 static void owners(void **state)
 {
     (void)state;
     if (geteuid() != 0)
         skip();
-    struct cache_entry entry = sample_entry(), found;
-    enum cache_level level;
+    const uid_t other = 65533, own = 65534;
+    struct cache_entry entry = sample_entry();
     char path[256], entries[128];
+    assert_int_equal(chown(folder, own, own) || chmod(folder, 0755), 0);
     store_in(user, &entry, path, sizeof path);
-    assert_int_equal(chown(path, 65534, 65534), 0);
-    expect_warned_miss("65534");
-    assert_int_equal(unlink(path), 0);
-    /* Site: the folder's owner is trusted, others are not. */
-    store_in(site, &entry, path, sizeof path);
-    assert_int_equal(chown(path, 65534, 65534), 0);
-    expect_warned_miss("65534");
-    snprintf(entries, sizeof entries, "%s/entries", site);
-    assert_int_equal(chown(entries, 65534, 65534), 0);
-    struct cache *cache = open_levels(user, site, NULL);
-    assert_true(cache_find(cache, &entry.key, &found, &level));
-    assert_int_equal(level, CACHE_SITE);
+    assert_int_equal(chmod(path, 0644) || chmod(user, 0755), 0);
+    snprintf(entries, sizeof entries, "%s/entries", user);
+    assert_int_equal(chmod(entries, 0755), 0);
+    assert_int_equal(seteuid(own), 0);
+    expect_found(CACHE_USER); /* tuned by root, served by another user */
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(chown(path, own, own), 0);
+    expect_warned_miss("owned by uid 65534, not by root");
+    assert_int_equal(seteuid(own), 0);
+    expect_found(CACHE_USER);
+    assert_int_equal(seteuid(0) || seteuid(other), 0);
+    expect_warned_miss("owned by uid 65534, not by uid 65533 or root");
+    assert_int_equal(seteuid(0), 0);
+    /* Whoever owns a folder or may write to it says what is in it. */
+    assert_int_equal(chown(path, 0, 0) || chown(entries, own, own), 0);
+    expect_warned_miss("its folder is owned by uid 65534");
+    assert_int_equal(chown(entries, 0, 0) || chmod(entries, 0775), 0);
+    expect_warned_miss("its folder is of mode 775");
+    assert_int_equal(chmod(entries, 0755) || chown(user, own, own), 0);
+    expect_warned_miss("the cache's folder is owned by uid 65534");
+    assert_int_equal(chown(user, 0, 0) || chmod(user, 0777), 0);
+    expect_warned_miss("the cache's folder is of mode 777");
+    assert_int_equal(chmod(user, 01777), 0);
+    expect_found(CACHE_USER);
+    assert_int_equal(chmod(user, 0775), 0);
+    expect_found(CACHE_USER);
+    /* The other levels have no other rule. */
+    assert_int_equal(rename(user, site), 0);
+    expect_found(CACHE_SITE);
+}
+
+static bool go_on(void *priv, const struct cache_entry *entry, enum cache_level level, const char *hash,
+                  const char *path);
+
+static void refused_files_are_counted(void **state)
+{
+    (void)state;
+    struct cache_entry entry = sample_entry(), found;
+    char path[256], refused[640], expected[640];
+    enum cache_level level;
+    store_in(user, &entry, path, sizeof path);
+    assert_int_equal(chmod(path, 0620), 0);
+    struct cache *cache = open_user();
+    cache_refused(cache, refused, sizeof refused);
+    assert_string_equal(refused, "");
+    assert_false(cache_find(cache, &entry.key, &found, &level));
+    assert_false(cache_find_nearest(cache, &entry.key, &found, &level));
+    snprintf(expected, sizeof expected, "1 file was refused: %s: of mode 620, which lets others write to it", path);
+    cache_refused(cache, refused, sizeof refused);
+    assert_string_equal(refused, expected);
+    snprintf(path, sizeof path, "%s/entries/%032x.json", user, 1);
+    save_file(path, "{}", 2);
+    cache_visit(cache, go_on, NULL, NULL);
+    cache_refused(cache, refused, sizeof refused);
+    assert_non_null(strstr(refused, "2 files were refused: "));
     cache_close(&cache);
-    assert_int_equal(chmod(path, 0664), 0);
-    expect_warned_miss("664");
 }
 
 static void hostile_lock(void **state)
@@ -529,9 +585,10 @@ static void binary_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(changed_members),   TEST(every_member_is_needed), TEST(malformed_texts), TEST(versions),
-        TEST(every_bit_flipped), TEST(every_truncation),       TEST(hostile_files),   TEST(owners),
-        TEST(hostile_lock),      TEST(warnings_are_bounded),   TEST(binaries),        TEST(binary_arguments),
+        TEST(changed_members),           TEST(every_member_is_needed), TEST(malformed_texts),      TEST(versions),
+        TEST(every_bit_flipped),         TEST(every_truncation),       TEST(hostile_files),        TEST(owners),
+        TEST(refused_files_are_counted), TEST(hostile_lock),           TEST(warnings_are_bounded), TEST(binaries),
+        TEST(binary_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
