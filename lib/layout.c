@@ -135,9 +135,23 @@ static attune_status cache_bytes(const struct attune_kv_layout *layout, const st
     return ATTUNE_OK;
 }
 
-/* "slots,nhd,fp32", "pages16,hnd,bf16", "pages16,strided:PAGE:TOKEN:HEAD,fp16": the strides of K. */
-static void write_id(attune_kv_order order, struct attune_kv_layout *layout)
+/* Strides that are NHD's or HND's make that layout, whatever words they were given in: cache keys hold the id. */
+static void name_order(struct attune_kv_layout *layout)
 {
+    static const attune_kv_order orders[] = {ATTUNE_KV_NHD, ATTUNE_KV_HND};
+    for (int i = 0; layout->order == ATTUNE_KV_STRIDED && i < 2; i++) {
+        struct kv_strides k, v;
+        set_strides(layout, "k", orders[i], layout->head_dim_qk, NULL, &k);
+        set_strides(layout, "v", orders[i], layout->head_dim_vo, NULL, &v);
+        if (kv_strides_equal(layout, &k, &layout->k) && kv_strides_equal(layout, &v, &layout->v))
+            layout->order = orders[i];
+    }
+}
+
+/* "slots,nhd,fp32", "pages16,hnd,bf16", "pages16,strided:PAGE:TOKEN:HEAD,fp16": the strides of K. */
+static void write_id(struct attune_kv_layout *layout)
+{
+    attune_kv_order order = layout->order;
     char pages[32] = "slots", strides[72];
     if (layout->page_size > 1)
         snprintf(pages, sizeof pages, "pages%d", layout->page_size);
@@ -173,8 +187,27 @@ attune_status kv_layout_init(attune_context *context, const attune_kv_layout_opt
         (status = cache_bytes(&layout, &layout.k, layout.head_dim_qk, &bytes)) ||
         (status = cache_bytes(&layout, &layout.v, layout.head_dim_vo, &bytes)))
         return status;
-    write_id(options->order, &layout);
+    name_order(&layout);
+    write_id(&layout);
     *out = layout;
+    return ATTUNE_OK;
+}
+
+attune_status kv_layout_check_desc(const struct attune_kv_layout *layout, const attune_attention_desc *desc)
+{
+    if (!layout)
+        return desc->operation != ATTUNE_EXTEND
+                   ? ATTUNE_OK
+                   : set_error(ATTUNE_ERROR_NULL_ARGUMENT, "layout is NULL; extend reads a KV cache");
+    int32_t dim_vo = desc_head_dim_vo(desc);
+    if (desc->operation == ATTUNE_PREFILL)
+        return set_error(ATTUNE_ERROR_MISMATCH, "layout is given; prefill reads no KV cache and takes NULL");
+    if (layout->num_kv_heads != desc->num_kv_heads || layout->head_dim_qk != desc->head_dim_qk ||
+        layout->head_dim_vo != dim_vo || layout->dtype != desc->kv_dtype)
+        return set_error(ATTUNE_ERROR_MISMATCH,
+                         "layout holds %d heads of %d and %d %s; desc has %d heads of %d and %d %s",
+                         layout->num_kv_heads, layout->head_dim_qk, layout->head_dim_vo, dtype_name(layout->dtype),
+                         desc->num_kv_heads, desc->head_dim_qk, dim_vo, dtype_name(desc->kv_dtype));
     return ATTUNE_OK;
 }
 

@@ -26,6 +26,9 @@ struct attune_kv_layout {
 attune_status kv_layout_init(attune_context *context, const attune_kv_layout_options *options,
                              struct attune_kv_layout *out);
 
+/* That desc, which is valid, can read its keys from layout (NULL: contiguous keys). Errors: NULL_ARGUMENT, MISMATCH. */
+attune_status kv_layout_check_desc(const struct attune_kv_layout *layout, const attune_attention_desc *desc);
+
 /* Elements from the first to one past the last of a tensor [tokens, heads, dim]; false on overflow or negative strides.
  * 0 for an empty tensor. */
 bool tensor_extent(int64_t tokens, int64_t heads, int64_t dim, int64_t stride_token, int64_t stride_head,

@@ -3,27 +3,10 @@
 
 #include <stdlib.h>
 
-#include "layout.h"
 #include "plan.h"
-#include "problem.h"
 #include "portfolio.h"
+#include "problem_from.h"
 #include "tuner/target.h"
-
-static attune_status uniform_problem(const attune_attention_desc *desc, const struct attune_problem *like,
-                                     const attune_shape *shape, attune_problem **out)
-{
-    size_t batch = (size_t)shape->batch;
-    int32_t *lengths = malloc(2 * batch * sizeof *lengths);
-    if (!lengths)
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a batch of %d", shape->batch);
-    for (size_t i = 0; i < batch; i++) {
-        lengths[i] = shape->q_len;
-        lengths[batch + i] = shape->kv_len;
-    }
-    attune_status status = problem_create_like(like, desc, shape->batch, lengths, lengths + batch, out);
-    free(lengths);
-    return status;
-}
 
 static attune_status tune(attune_context *context, const attune_problem *const *problems, size_t count,
                           const attune_tune_options *options, attune_tune_summary *summary)
@@ -61,26 +44,6 @@ static attune_status tune(attune_context *context, const attune_problem *const *
     return status;
 }
 
-/* The order and padding by which a problem names the layout's strides; false where none does. */
-static bool name_strides(const attune_kv_layout *layout, struct attune_problem *like)
-{
-    int64_t token = layout->page_size == 1 ? layout->k.page : layout->k.token, dim = layout->head_dim_qk;
-    const int64_t pads[] = {token - layout->num_kv_heads * dim, layout->k.head - layout->page_size * dim};
-    const attune_kv_order orders[] = {ATTUNE_KV_NHD, ATTUNE_KV_HND};
-    for (int i = 0; i < (layout->page_size == 1 ? 1 : 2); i++) {
-        if (pads[i] < 1 || pads[i] > PROBLEM_PAD_MAX)
-            continue;
-        like->kv_order = orders[i];
-        like->kv_pad = (int32_t)pads[i];
-        attune_kv_layout_options o = problem_layout(like, layout->num_slots);
-        const struct kv_strides k = {o.k_stride_page, o.k_stride_token, o.k_stride_head};
-        const struct kv_strides v = {o.v_stride_page, o.v_stride_token, o.v_stride_head};
-        if (kv_strides_equal(layout, &k, &layout->k) && kv_strides_equal(layout, &v, &layout->v))
-            return true;
-    }
-    return false;
-}
-
 /* One problem for each shape's bucket: the second of a bucket would overwrite the first one's entry. */
 static bool is_first(const attune_attention_desc *desc, const attune_shape *shapes, size_t i)
 {
@@ -91,40 +54,23 @@ static bool is_first(const attune_attention_desc *desc, const attune_shape *shap
     return true;
 }
 
-/* The problem of no lengths that the layout makes of desc. */
-static attune_status problem_on_layout(const attune_attention_desc *desc, const attune_kv_layout *layout,
-                                       struct attune_problem *like)
-{
-    *like = (struct attune_problem){
-        .desc = *desc, .page_size = layout ? layout->page_size : 0, .kv_order = layout ? layout->order : ATTUNE_KV_NHD};
-    if (!layout || layout->order != ATTUNE_KV_STRIDED || name_strides(layout, like))
-        return ATTUNE_OK;
-    return set_error(
-        ATTUNE_ERROR_UNSUPPORTED,
-        "not supported in this version: measuring on a layout of ATTUNE_KV_STRIDED whose strides are not those of "
-        "NHD or HND with padding; plan with ATTUNE_ESTIMATE");
-}
-
-attune_status plan_check_measurable(const attune_attention_desc *desc, const attune_kv_layout *layout)
+attune_status plan_check_measurable(const attune_kv_layout *layout)
 {
     struct attune_problem like;
-    return problem_on_layout(desc, layout, &like);
+    return problem_like_layout(layout, &like);
 }
 
 attune_status plan_tune(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,
                         const struct shape_list *list, const attune_tune_options *options, attune_tune_summary *summary)
 {
-    struct attune_problem like;
-    attune_status status = problem_on_layout(desc, layout, &like);
-    if (status != ATTUNE_OK)
-        return status;
+    attune_status status = ATTUNE_OK;
     attune_problem **problems = calloc(list->count, sizeof(attune_problem *));
     if (!problems)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for %zu problems", list->count);
     size_t count = 0;
     for (size_t i = 0; status == ATTUNE_OK && i < list->count; i++)
         if (is_first(desc, list->shapes, i) &&
-            (status = uniform_problem(desc, &like, &list->shapes[i], &problems[count])) == ATTUNE_OK)
+            (status = problem_from_shape(desc, layout, &list->shapes[i], &problems[count])) == ATTUNE_OK)
             count++;
     if (status == ATTUNE_OK)
         status = tune(context, (const attune_problem *const *)problems, count, options, summary);

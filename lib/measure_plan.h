@@ -16,7 +16,7 @@ attune_status plan_measure(attune_context *context, const attune_attention_desc 
                            const struct shape_list *list, const attune_plan_options *options);
 
 /* That UNSUPPORTED, before anything is done. */
-attune_status plan_check_measurable(const attune_attention_desc *desc, const attune_kv_layout *layout);
+attune_status plan_check_measurable(const attune_kv_layout *layout);
 
 /* plan_measure with all of the tuner's options. summary may be NULL. */
 attune_status plan_tune(attune_context *context, const attune_attention_desc *desc, const attune_kv_layout *layout,

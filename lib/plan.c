@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +21,7 @@ struct shape_list plan_shapes(const attune_plan_options *options)
     return (struct shape_list){usual, sizeof usual / sizeof usual[0], false};
 }
 
-static attune_status check_shape(const attune_shape *shape, size_t i)
+static attune_status check_shape(const attune_attention_desc *desc, const attune_shape *shape, size_t i)
 {
     if (shape->batch < 1 || shape->batch > 1 << 20)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].batch is %d; it must be 1 to 1048576", i,
@@ -33,10 +32,14 @@ static attune_status check_shape(const attune_shape *shape, size_t i)
     if (shape->kv_len < 0)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.shapes[%zu].kv_len is %d; it must be at least 0", i,
                          shape->kv_len);
+    if (desc->operation == ATTUNE_EXTEND && shape->kv_len < shape->q_len)
+        return set_error(ATTUNE_ERROR_INVALID_SIZE,
+                         "options.shapes[%zu].kv_len is %d; it must be at least its q_len (%d), which it includes", i,
+                         shape->kv_len, shape->q_len);
     return ATTUNE_OK;
 }
 
-static attune_status check_options(const attune_plan_options *o)
+static attune_status check_options(const attune_attention_desc *desc, const attune_plan_options *o)
 {
     attune_status status = struct_check(o, sizeof *o, "options");
     if (status != ATTUNE_OK)
@@ -59,29 +62,8 @@ static attune_status check_options(const attune_plan_options *o)
     if (o->validate != 0 && o->validate != 1)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.validate is %d; it must be 0 or 1", o->validate);
     for (size_t i = 0; status == ATTUNE_OK && i < o->num_shapes; i++)
-        status = check_shape(&o->shapes[i], i);
+        status = check_shape(desc, &o->shapes[i], i);
     return status;
-}
-
-static attune_status check_layout(const attune_context *context, const attune_attention_desc *desc,
-                                  const attune_kv_layout *layout)
-{
-    if (!layout)
-        return desc->operation != ATTUNE_EXTEND
-                   ? ATTUNE_OK
-                   : set_error(ATTUNE_ERROR_NULL_ARGUMENT, "layout is NULL; extend reads a KV cache");
-    int32_t dim_vo = desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk;
-    if (layout->context != context)
-        return set_error(ATTUNE_ERROR_WRONG_CONTEXT, "layout was created from another context");
-    if (desc->operation == ATTUNE_PREFILL)
-        return set_error(ATTUNE_ERROR_MISMATCH, "layout is given; prefill reads no KV cache and takes NULL");
-    if (layout->num_kv_heads != desc->num_kv_heads || layout->head_dim_qk != desc->head_dim_qk ||
-        layout->head_dim_vo != dim_vo || layout->dtype != desc->kv_dtype)
-        return set_error(ATTUNE_ERROR_MISMATCH,
-                         "layout holds %d heads of %d and %d %s; desc has %d heads of %d and %d %s",
-                         layout->num_kv_heads, layout->head_dim_qk, layout->head_dim_vo, dtype_name(layout->dtype),
-                         desc->num_kv_heads, desc->head_dim_qk, dim_vo, dtype_name(desc->kv_dtype));
-    return ATTUNE_OK;
 }
 
 static void sign(struct attune_plan *plan)
@@ -108,7 +90,7 @@ static attune_status fill(struct attune_plan *plan, const attune_plan_options *o
     struct shape_list list = plan_shapes(options);
     attune_status status = ATTUNE_OK;
     if (options->force_config)
-        status = plan_force(plan, options->force_config);
+        status = plan_force(plan, &list, options->force_config);
     else {
         if (options->policy >= ATTUNE_MEASURE)
             status = plan_measure(plan->context, &plan->desc, plan->has_layout ? &plan->layout : NULL, &list, options);
@@ -135,8 +117,11 @@ attune_status plan_check_arguments(const attune_context *context, const attune_a
     if (!context)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "context is NULL");
     attune_status status;
-    if ((status = desc_validate(desc)) != ATTUNE_OK || (status = check_options(options)) != ATTUNE_OK ||
-        (status = check_layout(context, desc, layout)) != ATTUNE_OK)
+    if ((status = desc_validate(desc)) != ATTUNE_OK || (status = check_options(desc, options)) != ATTUNE_OK)
+        return status;
+    if (layout && layout->context != context)
+        return set_error(ATTUNE_ERROR_WRONG_CONTEXT, "layout was created from another context");
+    if ((status = kv_layout_check_desc(layout, desc)) != ATTUNE_OK)
         return status;
     return desc_supported(desc);
 }
@@ -160,8 +145,7 @@ attune_status attune_plan_create(attune_context *context, const attune_attention
     plan->desc.size = sizeof plan->desc;
     if (!plan->desc.head_dim_vo)
         plan->desc.head_dim_vo = desc->head_dim_qk;
-    if (plan->desc.scale == 0)
-        plan->desc.scale = 1.0f / sqrtf((float)desc->head_dim_qk);
+    plan->desc.scale = desc_scale(desc);
     if (layout) {
         plan->has_layout = true;
         plan->layout = *layout;

@@ -23,6 +23,7 @@ struct plan_config {
 /* One row of the decision table. */
 struct plan_point {
     struct shape_bucket bucket;
+    attune_shape shape; /* of the options, that is in it */
     int32_t config;
     double time_ms;            /* of config here; 0 = not known */
     double regret;             /* time / best known time - 1; -1 = not known */
@@ -63,7 +64,7 @@ attune_status plan_check_arguments(const attune_context *context, const attune_a
 /* lib/plan_table.c: fills points and configs, uncompiled. */
 attune_status plan_choose(struct attune_plan *plan, const struct shape_list *list, const attune_plan_options *options);
 /* One configuration for every shape. SYNTAX, UNSUPPORTED. */
-attune_status plan_force(struct attune_plan *plan, const char *text);
+attune_status plan_force(struct attune_plan *plan, const struct shape_list *list, const char *text);
 
 /* Compiles config (or takes its cached binary) and runs it once on an empty work list with the plan's grid, so that no
  * compiler runs later. Fills program and num_groups. */

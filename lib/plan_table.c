@@ -7,6 +7,7 @@
 
 #include "plan.h"
 #include "portfolio.h"
+#include "problem_from.h"
 #include "search/choose.h"
 
 /* What serving a shape by a configuration is taken to lose at least where it was not measured: more than any that was
@@ -62,7 +63,7 @@ static void add_config(struct attune_plan *plan, const struct kernel_config *con
     kernel_config_format(config, added->text, sizeof added->text);
 }
 
-attune_status plan_force(struct attune_plan *plan, const char *text)
+attune_status plan_force(struct attune_plan *plan, const struct shape_list *list, const char *text)
 {
     struct kernel_config config;
     char why[160];
@@ -75,7 +76,7 @@ attune_status plan_force(struct attune_plan *plan, const char *text)
     if (!plan->points)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a plan");
     add_config(plan, &config, "forced");
-    plan->points[0] = (struct plan_point){.regret = -1, .regret_source = "unknown"};
+    plan->points[0] = (struct plan_point){.shape = list->shapes[0], .regret = -1, .regret_source = "unknown"};
     plan->num_points = 1;
     return ATTUNE_OK;
 }
@@ -112,11 +113,11 @@ static const struct portfolio_row *exact_row(const struct table *table, struct s
     return row && shape_bucket_equal(row->bucket, bucket) ? row : NULL;
 }
 
-static void add_point(struct table *table, struct shape_bucket bucket, struct own own)
+static void add_point(struct table *table, struct shape_bucket bucket, const attune_shape *shape, struct own own)
 {
     struct attune_plan *plan = table->plan;
     table->own[plan->num_points] = own;
-    plan->points[plan->num_points++] = (struct plan_point){.bucket = bucket};
+    plan->points[plan->num_points++] = (struct plan_point){.bucket = bucket, .shape = *shape};
 }
 
 /* The portfolio, then the entries. why[512] is set where no entry for this very shape answers. */
@@ -181,7 +182,7 @@ static attune_status collect(struct table *table, const struct shape_list *list,
             if (!strcmp(source, "default"))
                 continue;
         }
-        add_point(table, bucket, own);
+        add_point(table, bucket, shape, own);
     }
     char what[640];
     snprintf(what, sizeof what, "no verified entry answers for this descriptor: %s", missing);
@@ -352,4 +353,16 @@ attune_status attune_plan_bucket(const attune_plan *plan, size_t i, attune_plan_
                                      .regret = point->regret,
                                      .regret_source = point->regret_source};
     return ATTUNE_OK;
+}
+
+attune_status attune_plan_problem(const attune_plan *plan, size_t i, attune_problem **out)
+{
+    if (!out)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "out is NULL");
+    *out = NULL;
+    attune_plan_bucket_info info;
+    attune_status status = attune_plan_bucket(plan, i, &info);
+    return status != ATTUNE_OK
+               ? status
+               : problem_from_shape(&plan->desc, plan->has_layout ? &plan->layout : NULL, &plan->points[i].shape, out);
 }

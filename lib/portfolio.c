@@ -10,11 +10,6 @@
 
 /* ---- buckets and rows */
 
-bool shape_bucket_equal(struct shape_bucket a, struct shape_bucket b)
-{
-    return a.q_class == b.q_class && a.log2_kv == b.log2_kv && a.log2_heads == b.log2_heads;
-}
-
 double shape_bucket_distance(struct shape_bucket a, struct shape_bucket b)
 {
     double q = a.q_class - b.q_class, kv = a.log2_kv - b.log2_kv, heads = a.log2_heads - b.log2_heads;

@@ -12,7 +12,7 @@
 #include "problem.h"
 
 #define PORTFOLIO_MAX_CONFIGS 16
-#define PORTFOLIO_MAX_BUCKETS 48
+#define PORTFOLIO_MAX_BUCKETS 128 /* two whole searches, and half as many new shapes */
 
 struct portfolio_row {
     struct shape_bucket bucket;
@@ -25,7 +25,6 @@ struct portfolio {
     struct portfolio_row rows[PORTFOLIO_MAX_BUCKETS];
 };
 
-bool shape_bucket_equal(struct shape_bucket a, struct shape_bucket b);
 /* The class of q_len decides first; in a class, the squared distance in log space. */
 double shape_bucket_distance(struct shape_bucket a, struct shape_bucket b);
 #define SHAPE_CLASS_DISTANCE 1e6 /* from here on: another class */

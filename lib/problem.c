@@ -196,6 +196,9 @@ attune_status problem_finish(struct attune_problem *problem)
     if ((status = desc_validate(&desc)) || (status = check_cache(problem)) || (status = check_lengths(problem)))
         return status;
     problem->desc.head_dim_vo = desc_head_dim_vo(&desc);
+    problem->desc.scale = 0;
+    if (desc_scale(&problem->desc) != desc_scale(&desc)) /* one text for each problem: the default has no field */
+        problem->desc.scale = desc.scale;
     return make_text(problem);
 }
 
@@ -455,4 +458,9 @@ struct shape_bucket shape_bucket_uniform(const attune_attention_desc *desc, int3
                                          int32_t kv_len)
 {
     return bucket(desc, batch, (int64_t)batch * q_len, (int64_t)batch * kv_len);
+}
+
+bool shape_bucket_equal(struct shape_bucket a, struct shape_bucket b)
+{
+    return a.q_class == b.q_class && a.log2_kv == b.log2_kv && a.log2_heads == b.log2_heads;
 }

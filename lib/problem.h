@@ -20,7 +20,7 @@ enum problem_extra {
 
 #define PROBLEM_TEXT_MAX 4096
 #define PROBLEM_BATCH_MAX 1048576
-#define PROBLEM_PAGE_MAX 65536
+#define PROBLEM_PAGE_MAX 1048576 /* as a layout */
 #define PROBLEM_PAD_MAX 65536
 
 struct attune_problem {
@@ -66,5 +66,6 @@ struct shape_bucket shape_bucket_of(const attune_attention_desc *desc, int32_t b
                                     const int32_t *kv_len);
 /* The same for a batch of equal lengths. */
 struct shape_bucket shape_bucket_uniform(const attune_attention_desc *desc, int32_t batch, int32_t q_len, int32_t kv_len);
+bool shape_bucket_equal(struct shape_bucket a, struct shape_bucket b);
 
 #endif

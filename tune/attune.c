@@ -32,13 +32,16 @@ static const struct command {
      "  --cache-dir D folder of the cache            [$ATTUNE_CACHE_DIR]\n"
      "  --json        one JSON object\n"},
     {"tune", "search for the best kernels of workloads and remember them", command_tune,
-     "usage: attune tune --workload W... | --suite S [options]\n"
+     "usage: attune tune --workload W... | --suite S | --grid G... [options]\n"
      "\n"
      "Searches, verifies the winners against fp64, confirms them against what was there in interleaved rounds, and\n"
      "writes them to the cache. The result is quoted as ratios of one run, never as a bare time.\n"
      "  --workload W        a suite's name (E1), one with fields appended (E2:q=fp32,kv=fp32) or a problem\n"
      "                      string (extend:hq=32,hkv=8,d=128,prefix=0/128,new=64); may be repeated\n"
      "  --suite S           extend, decode or prefill; may be repeated; workloads this version lacks are skipped\n"
+     "  --grid G            one workload for each bucket of a range of lengths; may be repeated:\n"
+     "                      decode:hq=32,hkv=8,d=128,page=16,batch=1..64,kvlen=512..32768 or extend:...,new=1..16/512\n"
+     "  --slots N           leave out of a grid what has more keys than the engine's cache holds\n"
      "  --backend B         zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
      "  --device D          PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
      "  --budget-tests N    configurations tried over all workloads, 0 = no limit  [432]\n"

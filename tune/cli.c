@@ -146,23 +146,40 @@ enum exit_code cli_failed(attune_status status, const char *what)
 
 /* ---- workloads */
 
-static bool add_problem(struct problem_set *set, const char *text)
+/* Room for more problems. */
+static bool grow(struct problem_set *set, size_t more)
 {
-    attune_problem *problem;
-    attune_status status = attune_problem_parse(text, &problem);
-    if (status) {
-        cli_error("workload \"%.80s\": %s", text, attune_last_error());
-        return false;
-    }
-    attune_problem **grown = realloc(set->problems, (set->count + 1) * sizeof *grown);
+    attune_problem **grown = realloc(set->problems, (set->count + more) * sizeof *grown);
     if (!grown) {
         cli_error("out of memory");
-        attune_problem_destroy(&problem);
         return false;
     }
     set->problems = grown;
-    grown[set->count++] = problem;
     return true;
+}
+
+static bool add_problem(struct problem_set *set, const char *text)
+{
+    if (!grow(set, 1))
+        return false;
+    attune_status status = attune_problem_parse(text, &set->problems[set->count]);
+    if (status)
+        cli_error("workload \"%.80s\": %s", text, attune_last_error());
+    set->count += !status;
+    return !status;
+}
+
+static bool add_grid(struct problem_set *set, const char *text, int64_t max_kv_tokens)
+{
+    size_t added = 0;
+    if (!grow(set, ATTUNE_GRID_MAX))
+        return false;
+    attune_status status =
+        attune_problem_grid(text, max_kv_tokens, set->problems + set->count, ATTUNE_GRID_MAX, &added);
+    if (status)
+        cli_error("grid \"%.80s\": %s", text, attune_last_error());
+    set->count += added;
+    return !status;
 }
 
 static bool add_suite(struct problem_set *set, const char *suite)
@@ -178,17 +195,22 @@ static bool add_suite(struct problem_set *set, const char *suite)
     return true;
 }
 
-enum exit_code problem_set_create(struct problem_set *set, const struct text_list *suites,
-                                  const struct text_list *workloads)
+enum exit_code problem_set_create_grids(struct problem_set *set, const struct text_list *suites,
+                                        const struct text_list *workloads, const struct text_list *grids,
+                                        int64_t max_kv_tokens)
 {
-    *set = (struct problem_set){NULL, 0};
+    *set = (struct problem_set){NULL, 0, 0};
     bool good = true;
     for (size_t i = 0; good && suites && i < suites->count; i++)
         good = add_suite(set, suites->items[i]);
+    set->from_suites = set->count;
     for (size_t i = 0; good && workloads && i < workloads->count; i++)
         good = add_problem(set, workloads->items[i]);
+    for (size_t i = 0; good && grids && i < grids->count; i++)
+        good = add_grid(set, grids->items[i], max_kv_tokens);
     if (good && set->count == 0) {
-        cli_error("nothing to do: give --workload or --suite");
+        cli_error(grids ? "nothing to do: give --workload, --suite or --grid"
+                        : "nothing to do: give --workload or --suite");
         good = false;
     }
     if (!good)
@@ -196,12 +218,18 @@ enum exit_code problem_set_create(struct problem_set *set, const struct text_lis
     return good ? EXIT_DONE : EXIT_USAGE;
 }
 
+enum exit_code problem_set_create(struct problem_set *set, const struct text_list *suites,
+                                  const struct text_list *workloads)
+{
+    return problem_set_create_grids(set, suites, workloads, NULL, 0);
+}
+
 void problem_set_destroy(struct problem_set *set)
 {
     for (size_t i = 0; i < set->count; i++)
         attune_problem_destroy(&set->problems[i]);
     free(set->problems);
-    *set = (struct problem_set){NULL, 0};
+    *set = (struct problem_set){NULL, 0, 0};
 }
 
 /* ---- output */

@@ -105,12 +105,17 @@ bool cli_asks_for_help(int argc, char **argv);
 struct problem_set {
     attune_problem **problems;
     size_t count;
+    size_t from_suites; /* the first so many were not asked for one by one */
 };
 
 /* Parses the suites' workloads and then the list; either may be NULL. EXIT_DONE, or EXIT_USAGE with the error printed.
  */
 enum exit_code problem_set_create(struct problem_set *set, const struct text_list *suites,
                                   const struct text_list *workloads);
+/* The same, and then the problems of grids. max_kv_tokens as for attune_problem_grid. */
+enum exit_code problem_set_create_grids(struct problem_set *set, const struct text_list *suites,
+                                        const struct text_list *workloads, const struct text_list *grids,
+                                        int64_t max_kv_tokens);
 void problem_set_destroy(struct problem_set *set);
 
 /* ---- output */

@@ -191,7 +191,7 @@ enum exit_code command_layout(int argc, char **argv)
 {
     struct layout_arguments a = {.target = ATTUNE_TARGET_OPTIONS_INIT, .choice = ATTUNE_KV_CHOICE_OPTIONS_INIT};
     a.target.log = cli_log;
-    struct problem_set set = {NULL, 0};
+    struct problem_set set = {NULL, 0, 0};
     enum exit_code code = EXIT_USAGE;
     if (read_arguments(&a, argc, argv))
         code = problem_set_create(&set, NULL, &a.workloads);

@@ -13,7 +13,8 @@
 #define MAX_WORKLOADS 64
 
 struct tune_arguments {
-    struct text_list workloads, suites;
+    struct text_list workloads, suites, grids;
+    int64_t slots;
     attune_target_options target;
     attune_tune_options tune;
     int64_t budget_tests, seed;
@@ -28,6 +29,8 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
     const struct option options[] = {
         {"workload", OPTION_TEXTS, &a->workloads, 0, 0},
         {"suite", OPTION_TEXTS, &a->suites, 0, 0},
+        {"grid", OPTION_TEXTS, &a->grids, 0, 0},
+        {"slots", OPTION_INTEGER, &a->slots, 1, INT32_MAX},
         {"backend", OPTION_TEXT, &a->target.backend, 0, 0},
         {"device", OPTION_TEXT, &a->target.device, 0, 0},
         {"cache-dir", OPTION_TEXT, &a->target.cache_dir, 0, 0},
@@ -55,6 +58,10 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
     a->tune.seed = (uint64_t)a->seed;
     a->tune.retune = a->retune;
     a->tune.policy = a->exhaustive ? ATTUNE_EXHAUSTIVE : ATTUNE_MEASURE;
+    if (a->slots && !a->grids.count) {
+        cli_error("--slots needs --grid");
+        return false;
+    }
     if (a->tune.record && !a->exhaustive) {
         cli_error("--record needs --exhaustive");
         return false;
@@ -65,7 +72,7 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
 /* A suite's rows that this version lacks are left out with a line each; a workload asked for by name is an error. */
 static enum exit_code keep_supported(const struct tune_arguments *a, struct problem_set *set)
 {
-    size_t kept = 0, from_suite = set->count - a->workloads.count;
+    size_t kept = 0;
     enum exit_code code = EXIT_DONE;
     for (size_t i = 0; i < set->count; i++) {
         attune_problem *problem = set->problems[i];
@@ -73,7 +80,7 @@ static enum exit_code keep_supported(const struct tune_arguments *a, struct prob
             set->problems[kept++] = problem;
             continue;
         }
-        if (i >= from_suite) {
+        if (i >= set->from_suites) {
             cli_error("workload \"%s\": %s", attune_problem_name(problem), attune_last_error());
             code = EXIT_USAGE;
         } else if (a->json) {
@@ -304,7 +311,8 @@ static enum exit_code check(const struct tune_arguments *a, const struct problem
         return EXIT_USAGE;
     }
     if (set->count > MAX_WORKLOADS) {
-        cli_error("%zu workloads; at most %d are tuned at once", set->count, MAX_WORKLOADS);
+        cli_error("%zu workloads; at most %d are tuned at once: give narrower ranges, or several runs", set->count,
+                  MAX_WORKLOADS);
         return EXIT_USAGE;
     }
     attune_status status =
@@ -344,14 +352,15 @@ enum exit_code command_tune(int argc, char **argv)
 {
     struct tune_arguments a = {.target = ATTUNE_TARGET_OPTIONS_INIT, .tune = ATTUNE_TUNE_OPTIONS_INIT};
     a.target.log = cli_log;
-    struct problem_set set = {NULL, 0};
+    struct problem_set set = {NULL, 0, 0};
     enum exit_code code = EXIT_USAGE;
     if (read_arguments(&a, argc, argv) && cli_check_strategy(a.tune.strategy, false))
-        code = problem_set_create(&set, &a.suites, &a.workloads);
+        code = problem_set_create_grids(&set, &a.suites, &a.workloads, &a.grids, a.slots);
     if (!code)
         code = tune_all(&a, &set);
     problem_set_destroy(&set);
     free(a.workloads.items);
+    free(a.grids.items);
     free(a.suites.items);
     return code;
 }

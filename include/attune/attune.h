@@ -319,13 +319,25 @@ typedef struct attune_plan attune_plan;
 
 /* How far plan creation goes to find kernels (after FFTW's planner flags). */
 typedef enum attune_policy {
-    ATTUNE_CACHED_ONLY = 1, /* a verified entry of a cache, or NOT_TUNED */
+    /* A verified entry of a cache, or NOT_TUNED: each of options.shapes must be answered by an entry of its own bucket. With shapes
+     * NULL one of the usual shapes must be answered, by an entry of its bucket or, as "nearest", another of its class; what no
+     * entry answers is then served as the nearest that one does. */
+    ATTUNE_CACHED_ONLY = 1,
     ATTUNE_ESTIMATE = 2,    /* the best known, or the untuned default; never measures */
     ATTUNE_MEASURE = 3,     /* as ESTIMATE where an entry exists, else a bounded search now, in a worker process */
     ATTUNE_EXHAUSTIVE = 4   /* measures the whole space unless the budget ends it; replaces the entry if it finds better */
 } attune_policy;
 
-/* A shape the plan should be good at: batch sequences with these lengths. */
+/* A shape the plan should be good at: batch sequences with these lengths.
+ *
+ * Kernels are chosen, tuned and remembered by buckets of shapes. Two steps of one descriptor and layout are in one bucket when
+ * they agree in
+ *   the class of new tokens a sequence   1; 2 to 16; 17 to 128; more
+ *   the octave of keys a sequence        floor(log2(kv_len)); 0 is with 1
+ *   the octave of heads                  floor(log2(sequences * num_kv_heads))
+ * So one tuned shape answers for its whole bucket. In a step each sequence is served by its own lengths and the step's number of
+ * sequences; a problem whose sequences differ (tune.h) is in the bucket of their means. Of the descriptor, entries of a cache hold the operation, the types, precision, head dims, query heads a KV head, and mask; of the layout its
+ * attune_kv_layout_id. attune_problem_grid (tune.h), `attune tune --grid`, gives one problem for each bucket of a range. */
 typedef struct attune_shape {
     int32_t batch;  /* sequences, at least 1 */
     int32_t q_len;  /* new tokens a sequence, at least 1 */
@@ -335,7 +347,9 @@ typedef struct attune_shape {
 typedef struct attune_plan_options {
     size_t size;
     attune_policy policy;
-    const attune_shape *shapes; /* shapes to choose kernels for; NULL: a spread of usual ones */
+    /* [num_shapes] to choose kernels for, read during the call; up to 1,024. NULL: usual ones, (batch, q_len, kv_len) = (1, 512, 512),
+     * (1, 512, 4096), (1, 64, 512), (1, 64, 4096), (1, 8, 512), (1, 8, 4096), (8, 1, 512) and (8, 1, 4096): name your own */
+    const attune_shape *shapes;
     size_t num_shapes;
     int32_t max_configs;        /* compiled kernels the plan may hold, 1 to 8 */
     /* MEASURE and EXHAUSTIVE: what ends the search, 0 = no limit of that kind. */

@@ -16,21 +16,84 @@ extern "C" {
 
 /* ----------------------------------------------------------------------------------------------- problems */
 
-/* A workload: a descriptor with the lengths of a batch. Made from a suite's name ("E1"), a name with fields appended
- * ("E2:q=fp32,kv=fp32,prec=strict") or a problem string ("extend:hq=32,hkv=8,d=128,prefix=0/128,new=64/32"). Immutable. */
+/* A workload: a descriptor with the layout of its KV cache and the lengths of a batch. Made from a text (attune_problem_parse,
+ * attune_problem_grid), from an engine's objects (attune_problem_from), or from a plan (attune_plan_problem). Immutable, thread-safe.
+ *
+ * As text it is a suite's name ("E1"), a name with fields appended, which replace the suite's ("E2:q=fp32,kv=fp32,prec=strict"), or
+ * OPERATION:FIELD=VALUE,FIELD=VALUE,... ("extend:hq=32,hkv=8,d=128,prefix=0/128,new=64/32") with OPERATION prefill, extend or decode:
+ *
+ *   field    default    member of the descriptor, or what it is
+ *   hq       required   num_q_heads
+ *   hkv      required   num_kv_heads
+ *   d        required   head_dim_qk
+ *   dv       0          head_dim_vo; 0 = d
+ *   q        fp32       q_dtype: fp32, fp16, bf16
+ *   kv       fp32       kv_dtype
+ *   o        q          o_dtype
+ *   prec     strict     precision: strict, fast
+ *   causal   1          mask: 1 = CAUSAL, 0 = NONE
+ *   align    br         causal_alignment: br = BOTTOM_RIGHT, tl = TOP_LEFT
+ *   window   -1         window_left
+ *   wright   -1         window_right
+ *   cap      0          softcap
+ *   scale    0          scale; 0 = 1 / sqrt(d), which its own value also stands for
+ *   page     1          tokens a page of the KV cache; 1 = slots; 0 = no cache, contiguous K and V: the default of prefill
+ *   order    nhd        of the cache: nhd, hnd
+ *   kvpad    0          elements left free behind each token's heads (nhd), or behind each head's tokens of a page (hnd)
+ *   table    0          page table: 0 = CSR, 1 = a 2-D block table. Not part of a cache key
+ *   batch    the longest list's length   sequences
+ *   new      1          q_len of each sequence, a/b/c; required but for decode
+ *   prefix   0          extend only: cached keys of each sequence, a/b/c; kv_len is prefix + new
+ *   kvlen    required   decode: kv_len of each sequence, a/b/c. prefill: the same, default new
+ *
+ * Lists shorter than the batch repeat. Known by name but not supported yet: kv=int8, and sinks, tree, bias, mla (0 1). */
 typedef struct attune_problem attune_problem;
 
 /* Parses text of at most 4,096 characters; the result's text is canonical and can always be parsed back. Destroy it with
- * attune_problem_destroy. Fields: hq, hkv, d, dv, q, kv, o (dtypes: fp32 fp16 bf16; o defaults to q), prec (strict fast),
- * causal (0 1), align (br tl), window, wright, cap, scale, page (tokens a page of the KV cache: 0 = no cache, contiguous K and V,
- * the default of PREFILL; 1 = slots, the default of the others), order (nhd hnd: of the cache), kvpad (elements left free
- * behind each token's heads, or in order hnd behind each head's tokens of a page), table (0 = the page table is
- * CSR, 1 = a 2-D block table), batch, new (q_len, a/b/c list), prefix (EXTEND: cached keys, list), kvlen (PREFILL and DECODE: keys, list).
- * Lists shorter than the batch repeat. Known by name but not supported yet: kv=int8, sinks, tree, bias, mla (0 1).
+ * attune_problem_destroy. Does not block.
  * Errors: NULL_ARGUMENT, SYNTAX (names the field), INVALID_SIZE (field, value and limit), OVERFLOW (lengths whose sum reaches
- * 2^31), and the argument errors of the descriptor. */
+ * 2^31), OUT_OF_MEMORY, and the argument errors of the descriptor. */
 ATTUNE_API attune_status attune_problem_parse(const char *text, attune_problem **out);
+
+/* The problem that an engine has: desc, layout of its KV cache (NULL where attune_plan_create takes NULL) and a shape, or batch
+ * lengths as attune_schedule_update takes them. `attune tune --workload` takes its text as it is, and what that finds is what
+ * attune_plan_create with desc, layout and shapes in the same bucket (attune_shape) takes. All is copied; num_slots of the
+ * layout does not count. Does not block. Destroy it with attune_problem_destroy.
+ * Errors: NULL_ARGUMENT, the argument errors of the descriptor, MISMATCH (layout and desc), INVALID_SIZE (lengths; text longer than
+ * 4,096 characters), OVERFLOW (lengths whose sum reaches 2^31), UNSUPPORTED (a layout of ATTUNE_KV_STRIDED that is not NHD or HND with
+ * padding: problems cannot say it), OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_problem_from(const attune_attention_desc *desc, const attune_kv_layout *layout,
+                                             const attune_shape *shape, attune_problem **out);
+ATTUNE_API attune_status attune_problem_from_lengths(const attune_attention_desc *desc, const attune_kv_layout *layout,
+                                                     int32_t batch, const int32_t *q_len, const int32_t *kv_len,
+                                                     attune_problem **out);
+
+/* The problem of row i of a plan's decision table (attune_plan_num_buckets): its descriptor and layout, and the first of the options'
+ * shapes in that bucket; where the plan was made without, of the usual ones. Tuning it is what makes the plan "tuned" there.
+ * Does not block. Destroy it with attune_problem_destroy. Thread-safe. Errors: as attune_plan_bucket and attune_problem_from. */
+ATTUNE_API attune_status attune_plan_problem(const attune_plan *plan, size_t i, attune_problem **out);
+
+#define ATTUNE_GRID_MAX 1024
+
+/* One problem for each bucket (attune_shape) that a range of lengths touches, so that all of them can be tuned. text is that of a
+ * problem in which batch, new, prefix and kvlen are numbers and ranges LOW..HIGH, both inclusive, with / between them: alternatives here,
+ * not lists over a batch. All sequences of a problem have equal lengths, from the middle of what its bucket and the ranges share.
+ * "decode:hq=32,hkv=8,d=128,kv=fp16,page=16,batch=1..64,kvlen=512..32768" gives 49, for kvlen 768, 1536, ..., 24576, 32768 with
+ * batch 1, 3, 6, ..., 48, 64. A field that is not given has its default, or the mean of a suite's workload.
+ * max_kv_tokens: keys that the engine's cache holds, over all sequences; a bucket is left out where even its least lengths have
+ * more. 0 = no limit.
+ * Writes up to capacity problems (out may be NULL if it is 0), each to be destroyed, and the number there is to *count, at most
+ * ATTUNE_GRID_MAX. attune_tune takes at most 64 at once. Does not block.
+ * Errors: NULL_ARGUMENT, SYNTAX, INVALID_SIZE (max_kv_tokens; no bucket within it; more than 16 alternatives of a field; more than
+ * ATTUNE_GRID_MAX buckets), OUT_OF_MEMORY, and those of attune_problem_parse. */
+ATTUNE_API attune_status attune_problem_grid(const char *text, int64_t max_kv_tokens, attune_problem **out,
+                                             size_t capacity, size_t *count);
+
 ATTUNE_API void attune_problem_destroy(attune_problem **problem);
+
+/* ---- what a problem says. problem must not be NULL; texts and arrays live as long as it. */
+
+/* Canonical text. */
 ATTUNE_API const char *attune_problem_text(const attune_problem *problem);
 /* What it was made from: the suite's name with the fields appended to it ("E1", "E2:q=fp32,kv=fp32"; up to 63 characters), or
  * the canonical text. */

@@ -114,7 +114,7 @@ static attune_status check(const attune_context *context, const attune_attention
     if (status == ATTUNE_OK && plan_options->force_config)
         return set_error(ATTUNE_ERROR_MISMATCH, "plan_options.force_config is set: there is nothing to tune");
     if (status == ATTUNE_OK)
-        status = plan_check_measurable(desc, layout);
+        status = plan_check_measurable(layout);
     return status ? status : tune_check_options(options);
 }
 

@@ -93,6 +93,8 @@ static void plan_options(void **state)
     REFUSED(PLAN(), ATTUNE_ERROR_NULL_ARGUMENT, "shapes");
     options.shapes = &shape;
     REFUSED(PLAN(), ATTUNE_ERROR_INVALID_SIZE, "q_len");
+    shape = (attune_shape){1, 8, 7}; /* the prefix alone, as who has not read the header would give it */
+    REFUSED(PLAN(), ATTUNE_ERROR_INVALID_SIZE, "which it includes");
     options = (attune_plan_options)ATTUNE_PLAN_OPTIONS_INIT;
     options.validate = 2;
     REFUSED(PLAN(), ATTUNE_ERROR_INVALID_SIZE, "validate");

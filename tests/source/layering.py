@@ -17,7 +17,7 @@ LAYERS = [
     'select workload',
     'context workload_device',
     'build layout measure_plan work_list',
-    'merge tensor',
+    'merge problem_from tensor',
     'plan',
     'launch',
     'schedule',
@@ -29,7 +29,7 @@ LAYERS = [
 ]
 RANK = {module: rank for rank, line in enumerate(LAYERS) for module in line.split()}
 ALIASES = {'plan_table.c': 'plan',
-           'problem_parse.c': 'problem',
+           'problem_grid.c': 'problem', 'problem_parse.c': 'problem',
            'schedule_device.c': 'schedule',
            'search_check.c': 'search_api', 'search_state.c': 'search_api',
            'workload_pages.c': 'workload', 'workload_pages.h': 'workload',

@@ -41,7 +41,15 @@ check(ATTUNE, ['xyzzyxyzzy'], 2, 'unknown command', 'attune help')
 check(ATTUNE, ['help', 'prob'], 2, 'did you mean "probe"?')
 check(ATTUNE, ['version', 'now'], 2, 'unexpected argument "now"')
 
-check(ATTUNE, ['tune'], 2, 'give --workload or --suite')
+check(ATTUNE, ['tune'], 2, 'give --workload, --suite or --grid')
+GRID = 'decode:hq=32,hkv=8,d=128,page=16,batch=1..64,kvlen=512..'
+check(ATTUNE, ['tune', '--grid', GRID + '32768', '--dry-run'], 0, 'over all 49 workloads', 'batch=48,kvlen=24576,new=1')
+check(ATTUNE, ['tune', '--grid', GRID + '32768', '--slots', '131072', '--dry-run'], 0, 'over all 39 workloads')
+check(ATTUNE, ['tune', '--grid', GRID + '2000', '--grid', 'D2:batch=3', '--workload', 'E1', '--dry-run'], 0,
+      'over all 16 workloads', 'E1: extend', 'D2:batch=3')
+check(ATTUNE, ['tune', '--grid', GRID + '1000000', '--dry-run'], 2, '77 workloads; at most 64 are tuned at once')
+check(ATTUNE, ['tune', '--grid', GRID + '5', '--dry-run'], 2, f'grid "{GRID}5"', 'kvlen=512..5 is no range')
+check(ATTUNE, ['tune', '--workload', 'E1', '--slots', '9', '--dry-run'], 2, '--slots needs --grid')
 check(ATTUNE, ['tune', '--wrokload', 'E1'], 2, 'unknown option --wrokload', 'did you mean --workload?')
 check(ATTUNE, ['tune', '-q'], 2, 'unknown option -q')
 check(ATTUNE, ['tune', '--workload'], 2, '--workload needs a value')

@@ -279,6 +279,64 @@ static void winners_are_measured_on_other_shapes(void **state)
     fixture_end(&f);
 }
 
+/* An engine's plan says what to tune: its problem's text, tuned from the command line's side, answers the plan. The
+ * layout is NHD in the words of strides. */
+static void a_plans_problem_is_what_the_tuner_takes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(DEVICE(""));
+    attune_context_options where = ATTUNE_CONTEXT_OPTIONS_INIT;
+    where.backend = "gpu";
+    where.cache_dir = f.cache;
+    attune_context *context;
+    check_ok(attune_context_create(&context, &where));
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.operation = ATTUNE_EXTEND;
+    desc.num_q_heads = 4, desc.num_kv_heads = 2, desc.head_dim_qk = 64;
+    attune_kv_layout_options strides = {
+        sizeof strides, ATTUNE_KV_STRIDED, ATTUNE_FP32, 2, 64, 64, 16, 160, 2048, 128, 64, 2048, 128, 64};
+    attune_kv_layout *layout;
+    check_ok(attune_kv_layout_create(context, &strides, &layout));
+    const attune_shape shapes[] = {{3, 7, 40}, {3, 2, 50}, {1, 1, 9}};
+    attune_plan_options options = ATTUNE_PLAN_OPTIONS_INIT;
+    options.shapes = shapes, options.num_shapes = 3;
+    attune_plan *plan;
+    check_ok(attune_plan_create(context, &desc, layout, &options, &plan));
+    assert_int_equal(attune_plan_num_buckets(plan), 2); /* the second shape is in the first one's */
+    attune_problem *of_plan;
+    check_ok(attune_plan_problem(plan, 0, &of_plan));
+    assert_string_equal(attune_problem_text(of_plan),
+                        "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,causal=1,page=16,batch=3,prefix=33,new=7");
+    attune_problem_destroy(&f.problem);
+    check_ok(attune_problem_parse(attune_problem_text(of_plan), &f.problem));
+    attune_problem_destroy(&of_plan);
+    assert_int_equal(attune_plan_problem(plan, 2, &of_plan), ATTUNE_ERROR_INVALID_SIZE);
+    assert_null(of_plan);
+    assert_int_equal(attune_plan_problem(NULL, 0, &of_plan), ATTUNE_ERROR_NULL_ARGUMENT);
+    attune_plan_destroy(&plan);
+    options.policy = ATTUNE_CACHED_ONLY;
+    options.num_shapes = 2;
+    assert_int_equal(attune_plan_create(context, &desc, layout, &options, &plan), ATTUNE_ERROR_NOT_TUNED);
+    open_target(&f, "gpu");
+    attune_tune_options tuning = budget(3);
+    attune_tune_result result;
+    attune_tune_summary summary;
+    tune(&f, &tuning, &result, &summary);
+    attune_context_destroy(&context);
+    check_ok(attune_context_create(&context, &where)); /* sees the probe and the entry */
+    attune_kv_layout_destroy(&layout);
+    check_ok(attune_kv_layout_create(context, &strides, &layout));
+    check_ok(attune_plan_create(context, &desc, layout, &options, &plan));
+    assert_string_equal(attune_plan_source(plan, 0), "tuned");
+    assert_string_equal(attune_plan_config(plan, 0), result.config);
+    attune_plan_destroy(&plan);
+    attune_kv_layout_destroy(&layout);
+    attune_context_destroy(&context);
+    fixture_end(&f);
+}
+
 static void measures_interleaved(void **state)
 {
     (void)state;
@@ -333,7 +391,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edges_keep_what_divides_the_kv_heads),
         cmocka_unit_test(planted_gain_is_promoted), cmocka_unit_test(equal_times_are_not_promoted),
-        cmocka_unit_test(results_say_why),
+        cmocka_unit_test(results_say_why), cmocka_unit_test(a_plans_problem_is_what_the_tuner_takes),
         cmocka_unit_test(second_call_is_a_hit),     cmocka_unit_test(time_budget_ends_the_run),
         cmocka_unit_test(callback_stops_in_order),  cmocka_unit_test(workloads_are_tuned_together),
         cmocka_unit_test(winners_are_measured_on_other_shapes), cmocka_unit_test(measures_interleaved),

@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 #include "desc.h"
-#include "problem.h"
+#include "problem_from.h"
 
 static attune_problem *parse(const char *text)
 {
@@ -185,7 +185,7 @@ static void bad_texts_are_refused(void **state)
         {"E1:cap=nan", ATTUNE_ERROR_SYNTAX, "cap=nan"},
         {"E1:cap=1e", ATTUNE_ERROR_SYNTAX, "cap=1e"},
         {"E1:scale=-1", ATTUNE_ERROR_SCALE, "scale"},
-        {"E1:page=65537", ATTUNE_ERROR_INVALID_SIZE, "65536"},
+        {"E1:page=1048577", ATTUNE_ERROR_INVALID_SIZE, "1048576"},
         {"E1:order=dhn", ATTUNE_ERROR_SYNTAX, "nhd, hnd"},
         {"E1:kvpad=65537", ATTUNE_ERROR_INVALID_SIZE, "65536"},
         {"E1:order=hnd,kvpad=8", ATTUNE_ERROR_SYNTAX, "kvpad=8"},
@@ -347,6 +347,217 @@ static void buckets(void **state)
     assert_true(bucket.q_class == 0 && bucket.log2_kv == 0 && bucket.log2_heads == 0);
 }
 
+/* The text that an engine's layout gives names that very layout, and its lengths. */
+static void problems_come_from_layouts(void **state)
+{
+    (void)state;
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.operation = ATTUNE_EXTEND;
+    desc.num_q_heads = 6, desc.num_kv_heads = 3, desc.head_dim_qk = 8, desc.head_dim_vo = 6;
+    desc.q_dtype = desc.o_dtype = ATTUNE_BF16, desc.kv_dtype = ATTUNE_FP16;
+    static const struct {
+        attune_kv_layout_options layout; /* size is filled in */
+        const char *fields;              /* NULL: cannot be said */
+    } cases[] = {
+        {{0, ATTUNE_KV_NHD, ATTUNE_FP16, 3, 8, 6, 16, 64}, "page=16"},
+        {{0, ATTUNE_KV_HND, ATTUNE_FP16, 3, 8, 6, 16, 64}, "page=16,order=hnd"},
+        {{0, ATTUNE_KV_NHD, ATTUNE_FP16, 3, 8, 0, 1, 64}, NULL}, /* dims of V: of another descriptor */
+        {{0, ATTUNE_KV_HND, ATTUNE_FP16, 3, 8, 6, 1, 64}, "page=1,order=hnd"},
+        {{0, ATTUNE_KV_NHD, ATTUNE_FP16, 3, 8, 6, 1 << 20, 1 << 20}, "page=1048576"},
+        {{0, ATTUNE_KV_STRIDED, ATTUNE_FP16, 3, 8, 6, 16, 64, 384, 24, 8, 288, 18, 6}, "page=16"},
+        {{0, ATTUNE_KV_STRIDED, ATTUNE_FP16, 3, 8, 6, 16, 64, 384, 8, 128, 288, 6, 96}, "page=16,order=hnd"},
+        {{0, ATTUNE_KV_STRIDED, ATTUNE_FP16, 3, 8, 6, 1, 64, 8, 0, 512, 6, 0, 384}, "page=1,order=hnd"},
+        {{0, ATTUNE_KV_STRIDED, ATTUNE_FP16, 3, 8, 6, 16, 64, 464, 29, 8, 368, 23, 6}, "page=16,kvpad=5"},
+        {{0, ATTUNE_KV_STRIDED, ATTUNE_FP16, 3, 8, 6, 16, 64, 399, 8, 133, 303, 6, 101}, "page=16,order=hnd,kvpad=5"},
+        {{0, ATTUNE_KV_STRIDED, ATTUNE_FP16, 3, 8, 6, 16, 64, 768, 24, 8, 288, 18, 6}, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        attune_kv_layout_options options = cases[i].layout;
+        options.size = sizeof options;
+        struct attune_kv_layout layout, named;
+        assert_int_equal(kv_layout_init(NULL, &options, &layout), ATTUNE_OK);
+        const attune_shape shape = {2, 5, 70};
+        const int32_t q_len[] = {5, 5}, kv_len[] = {70, 70}, other[] = {70, 71};
+        attune_problem *problem, *again;
+        attune_status status = attune_problem_from(&desc, &layout, &shape, &problem);
+        if (!cases[i].fields) {
+            assert_int_equal(status, i == 2 ? ATTUNE_ERROR_MISMATCH : ATTUNE_ERROR_UNSUPPORTED);
+            assert_null(problem);
+            continue;
+        }
+        if (status)
+            fail_msg("%s: %s", cases[i].fields, attune_last_error());
+        char text[256];
+        snprintf(text, sizeof text,
+                 "extend:hq=6,hkv=3,d=8,dv=6,q=bf16,kv=fp16,prec=strict,causal=1,%s,batch=2,prefix=65,new=5",
+                 cases[i].fields);
+        assert_string_equal(attune_problem_text(problem), text);
+        assert_text(text, text);
+        assert_int_equal(attune_problem_from_lengths(&desc, &layout, 2, q_len, kv_len, &again), ATTUNE_OK);
+        assert_string_equal(attune_problem_text(again), text);
+        attune_problem_destroy(&again);
+        assert_int_equal(attune_problem_from_lengths(&desc, &layout, 2, q_len, other, &again), ATTUNE_OK);
+        assert_non_null(strstr(attune_problem_text(again), "prefix=65/66,new=5"));
+        attune_problem_destroy(&again);
+        attune_kv_layout_options back = problem_layout(problem, layout.num_slots);
+        assert_int_equal(kv_layout_init(NULL, &back, &named), ATTUNE_OK);
+        assert_string_equal(named.id, layout.id);
+        attune_problem_destroy(&problem);
+    }
+}
+
+static void problems_refuse_what_plans_refuse(void **state)
+{
+    (void)state;
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.num_q_heads = desc.num_kv_heads = 2, desc.head_dim_qk = 64;
+    attune_shape shape = {1, 8, 8};
+    attune_problem *problem = (attune_problem *)&desc;
+    assert_int_equal(attune_problem_from(&desc, NULL, &shape, &problem), ATTUNE_OK);
+    assert_string_equal(attune_problem_text(problem),
+                        "prefill:hq=2,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,causal=1,page=0,kvlen=8,new=8");
+    attune_problem_destroy(&problem);
+    desc.scale = 0.125f; /* the default's value is the default */
+    assert_int_equal(attune_problem_from(&desc, NULL, &shape, &problem), ATTUNE_OK);
+    assert_null(strstr(attune_problem_text(problem), "scale"));
+    attune_problem_destroy(&problem);
+    desc.scale = 0;
+    assert_int_equal(attune_problem_from(&desc, NULL, NULL, &problem), ATTUNE_ERROR_NULL_ARGUMENT);
+    assert_int_equal(attune_problem_from(NULL, NULL, &shape, &problem), ATTUNE_ERROR_NULL_ARGUMENT);
+    assert_int_equal(attune_problem_from(&desc, NULL, &shape, NULL), ATTUNE_ERROR_NULL_ARGUMENT);
+    assert_int_equal(attune_problem_from_lengths(&desc, NULL, 1, NULL, NULL, &problem), ATTUNE_ERROR_NULL_ARGUMENT);
+    shape.batch = 0;
+    assert_int_equal(attune_problem_from(&desc, NULL, &shape, &problem), ATTUNE_ERROR_INVALID_SIZE);
+    assert_non_null(strstr(attune_last_error(), "shape.batch is 0"));
+    shape = (attune_shape){1 << 20, 1 << 20, 1 << 20};
+    assert_int_equal(attune_problem_from(&desc, NULL, &shape, &problem), ATTUNE_ERROR_OVERFLOW);
+    desc.operation = ATTUNE_EXTEND;
+    shape = (attune_shape){1, 8, 8};
+    assert_int_equal(attune_problem_from(&desc, NULL, &shape, &problem), ATTUNE_ERROR_NULL_ARGUMENT);
+    assert_non_null(strstr(attune_last_error(), "layout is NULL"));
+    assert_null(problem);
+}
+
+/* Every bucket of the range has its problem, which is in the range; no bucket has two. */
+static void check_grid(const char *text, int32_t low[2], int32_t high[2])
+{
+    static attune_problem *problems[ATTUNE_GRID_MAX];
+    size_t count = 0;
+    if (attune_problem_grid(text, 0, problems, ATTUNE_GRID_MAX, &count))
+        fail_msg("%s: %s", text, attune_last_error());
+    struct shape_bucket buckets[ATTUNE_GRID_MAX];
+    for (size_t i = 0; i < count; i++) {
+        const struct attune_problem *p = problems[i];
+        buckets[i] = shape_bucket_of(&p->desc, p->batch, p->q_len, p->kv_len);
+        if (p->batch < low[0] || p->batch > high[0] || p->kv_len[0] < low[1] || p->kv_len[0] > high[1])
+            fail_msg("%s gives %s", text, p->text);
+        for (size_t k = 0; k < i; k++)
+            if (shape_bucket_equal(buckets[i], buckets[k]))
+                fail_msg("%s gives %s and %s", text, problems[k]->text, p->text);
+    }
+    for (int32_t batch = low[0]; batch <= high[0]; batch++)
+        for (int32_t keys = low[1]; keys <= high[1]; keys++) {
+            struct shape_bucket bucket = shape_bucket_uniform(&problems[0]->desc, batch, 1, keys);
+            size_t i = 0;
+            while (i < count && !shape_bucket_equal(buckets[i], bucket))
+                i++;
+            if (i == count)
+                fail_msg("%s has nothing for batch %d with %d keys", text, batch, keys);
+        }
+    for (size_t i = 0; i < count; i++)
+        attune_problem_destroy(&problems[i]);
+}
+
+static void grids_cover_their_ranges(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 77);
+    for (int round = 0; round < 300; round++) {
+        int32_t heads = 1 + (int32_t)rng_below(&rng, 12), low[2], high[2];
+        for (int i = 0; i < 2; i++) {
+            low[i] = 1 + (int32_t)rng_below(&rng, 40);
+            high[i] = low[i] + (int32_t)rng_below(&rng, i ? 600 : 70);
+        }
+        char text[160];
+        snprintf(text, sizeof text, "decode:hq=%d,hkv=%d,d=8,kvlen=%d..%d,batch=%d..%d", (int)heads, (int)heads,
+                 (int)low[1], (int)high[1], (int)low[0], (int)high[0]);
+        check_grid(text, low, high);
+    }
+}
+
+static void grids(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t limit;
+        size_t count;
+        const char *first, *last; /* ends of their texts */
+    } cases[] = {
+        {"decode:hq=32,hkv=8,d=128,page=16,batch=1..64,kvlen=512..32768", 0, 49, "page=16,kvlen=768,new=1",
+         "batch=64,kvlen=32768,new=1"},
+        {"decode:hq=32,hkv=8,d=128,page=16,batch=1..64,kvlen=512..32768", 131072, 39, ",kvlen=768,new=1",
+         "batch=64,kvlen=2048,new=1"},
+        {"extend:hq=8,hkv=8,d=64,new=1..16/300..4000,prefix=1000", 0, 3, "prefix=1000,new=1", "prefix=1000,new=512"},
+        {"prefill:hq=8,hkv=8,d=64,new=128..300", 0, 3, "kvlen=128,new=128", "kvlen=278,new=278"},
+        {"prefill:hq=8,hkv=8,d=64,new=100,kvlen=100..300/290", 0, 3, "kvlen=114,new=100", "kvlen=278,new=100"},
+        {"D1", 0, 1, "page=0,kvlen=32768,new=1", "new=1"},
+        {"E3:new=8", 0, 1, "batch=4,prefix=672,new=8", "new=8"},
+    };
+    static attune_problem *problems[ATTUNE_GRID_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t count = 0;
+        if (attune_problem_grid(cases[i].text, cases[i].limit, problems, ATTUNE_GRID_MAX, &count))
+            fail_msg("%s: %s", cases[i].text, attune_last_error());
+        const char *first = problems[0]->text, *last = problems[count - 1]->text;
+        if (count != cases[i].count || !strstr(first, cases[i].first) || !strstr(last, cases[i].last))
+            fail_msg("%s: %zu from %s to %s", cases[i].text, count, first, last);
+        for (size_t k = 0; k < count; k++)
+            attune_problem_destroy(&problems[k]);
+        assert_int_equal(attune_problem_grid(cases[i].text, cases[i].limit, NULL, 0, &count), ATTUNE_OK);
+        assert_int_equal(count, cases[i].count);
+    }
+}
+
+static void bad_grids_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t limit;
+        attune_status status;
+        const char *says;
+    } cases[] = {
+        {"decode:hq=1,hkv=1,d=1,kvlen=5..4", 0, ATTUNE_ERROR_SYNTAX, "kvlen=5..4"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=5..", 0, ATTUNE_ERROR_SYNTAX, "kvlen=5.."},
+        {"decode:hq=1,hkv=1,d=1,kvlen=..5", 0, ATTUNE_ERROR_SYNTAX, "kvlen=..5"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=", 0, ATTUNE_ERROR_SYNTAX, "kvlen"},
+        {"decode:hq=1,hkv=1,d=1,kvlen", 0, ATTUNE_ERROR_SYNTAX, "kvlen"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=1/", 0, ATTUNE_ERROR_SYNTAX, "kvlen=1/"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=1,kvlen=2", 0, ATTUNE_ERROR_SYNTAX, "given twice"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=1,", 0, ATTUNE_ERROR_SYNTAX, "comma"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=2147483648", 0, ATTUNE_ERROR_SYNTAX, "2147483647"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17", 0, ATTUNE_ERROR_INVALID_SIZE, "16"},
+        {"decode:hq=1,hkv=1,d=1", 0, ATTUNE_ERROR_SYNTAX, "\"kvlen\" is missing"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=1,prefix=2", 0, ATTUNE_ERROR_SYNTAX, "\"prefix\""},
+        {"decode:hq=1..4,hkv=1,d=1,kvlen=1", 0, ATTUNE_ERROR_SYNTAX, "hq=1..4"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=9,batch=0..4", 0, ATTUNE_ERROR_INVALID_SIZE, "batch is 0"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=8..9", 7, ATTUNE_ERROR_INVALID_SIZE, "more than 7 keys"},
+        {"decode:hq=1,hkv=1,d=1,kvlen=8..9", -1, ATTUNE_ERROR_INVALID_SIZE, "max_kv_tokens is -1"},
+        {"nonsense", 0, ATTUNE_ERROR_SYNTAX, "unknown workload"},
+        {"", 0, ATTUNE_ERROR_SYNTAX, "unknown workload"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        attune_problem *problem = NULL;
+        size_t count = 99;
+        attune_status status = attune_problem_grid(cases[i].text, cases[i].limit, &problem, 1, &count);
+        if (status != cases[i].status || count != 99 || problem || !strstr(attune_last_error(), cases[i].says))
+            fail_msg("\"%s\": %s: %s", cases[i].text, attune_status_name(status), attune_last_error());
+    }
+    assert_int_equal(attune_problem_grid("D1", 0, NULL, 0, NULL), ATTUNE_ERROR_NULL_ARGUMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +571,11 @@ int main(void)
         cmocka_unit_test(any_text_is_safe),
         cmocka_unit_test(created_problems_have_texts),
         cmocka_unit_test(padding_gives_strides),
+        cmocka_unit_test(problems_come_from_layouts),
+        cmocka_unit_test(problems_refuse_what_plans_refuse),
+        cmocka_unit_test(grids_cover_their_ranges),
+        cmocka_unit_test(grids),
+        cmocka_unit_test(bad_grids_are_refused),
         cmocka_unit_test(work_is_counted),
         cmocka_unit_test(buckets),
     };
