@@ -27,18 +27,10 @@ static const char *operation_name(attune_operation operation)
     return operation == ATTUNE_PREFILL ? "prefill" : operation == ATTUNE_EXTEND ? "extend" : "decode";
 }
 
-/* A short text that reads back as the same float. */
 static void append_float(struct strbuf *text, const char *field, float value)
 {
     char digits[32];
-    for (int precision = 6; precision <= 9; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, (double)value);
-        if (strtof(digits, NULL) == value)
-            break;
-    }
-    char *comma = strchr(digits, ',');
-    if (comma)
-        *comma = '.';
+    format_float(value, digits);
     strbuf_printf(text, ",%s=%s", field, digits);
 }
 

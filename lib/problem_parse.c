@@ -7,7 +7,6 @@
 #include "desc.h"
 #include "suite_rows.h"
 
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,7 +125,7 @@ static attune_status read_int_field(const struct value *values, enum field f, in
     return values[f].text ? integer_in(f, &values[f], low, high, status, out) : ATTUNE_OK;
 }
 
-static attune_status read_float(const struct value *values, enum field f, float *out)
+static attune_status float_in(const struct value *values, enum field f, float *out)
 {
     const struct value *value = &values[f];
     if (!value->text)
@@ -135,14 +134,7 @@ static attune_status read_float(const struct value *values, enum field f, float 
     if (value->length < sizeof copy && strspn(value->text, "0123456789.eE+-") >= value->length) {
         memcpy(copy, value->text, value->length);
         copy[value->length] = '\0';
-        /* '.' whatever the thread's locale. */
-        locale_t c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-        if (!c)
-            return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a locale");
-        locale_t before = uselocale(c);
-        *out = strtof(copy, &end);
-        uselocale(before);
-        freelocale(c);
+        *out = read_float(copy, &end);
     }
     if (end == copy || *end)
         return set_error(ATTUNE_ERROR_SYNTAX, "%s=%.*s is not a number", field_names[f], SHOWN(value));
@@ -227,7 +219,7 @@ static attune_status read_desc(const struct value *values, struct attune_problem
         (status = read_word(values, F_ALIGN, alignments, 2, &alignment)) ||
         (status = read_int_field(values, F_WINDOW, -1, INT32_MAX, ATTUNE_ERROR_WINDOW, &desc->window_left)) ||
         (status = read_int_field(values, F_WRIGHT, -1, INT32_MAX, ATTUNE_ERROR_WINDOW, &desc->window_right)) ||
-        (status = read_float(values, F_CAP, &desc->softcap)) || (status = read_float(values, F_SCALE, &desc->scale)) ||
+        (status = float_in(values, F_CAP, &desc->softcap)) || (status = float_in(values, F_SCALE, &desc->scale)) ||
         (status = read_int_field(values, F_SINKS, 0, 1, size_error, &extra[0])) ||
         (status = read_int_field(values, F_TREE, 0, 1, size_error, &extra[1])) ||
         (status = read_int_field(values, F_BIAS, 0, 1, size_error, &extra[2])) ||

@@ -53,8 +53,20 @@ char *strbuf_take(struct strbuf *buf);
 /* Copies as much of src as fits and terminates. size >= 1. */
 void copy_string(char *dst, size_t size, const char *src);
 
-/* Shortest decimal text that reads back as the same value, with '.' whatever the locale. text[32]. */
+/* ---- numbers as text: in the C locale, whatever the program's. strbuf_printf, set_error and log_message too */
+
+/* snprintf and vsnprintf: for formats with a floating-point number. */
+int text_printf(char *text, size_t size, const char *format, ...) PRINTF_LIKE(3, 4);
+int text_vprintf(char *text, size_t size, const char *format, va_list args) PRINTF_LIKE(3, 0);
+/* strtod and strtof. */
+double read_double(const char *text, char **end);
+float read_float(const char *text, char **end);
+/* Short decimal text that reads back as the same value. text[32]. */
 void format_double(double value, char *text);
+void format_float(float value, char *text);
+/* The calling thread has the C locale from begin, which returns what to give to end. */
+void *numbers_begin(void);
+void numbers_end(void *before);
 
 /* ---- environment */
 

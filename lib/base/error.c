@@ -19,7 +19,7 @@ static void record(int code, const char *format, va_list args)
 {
     /* The arguments may point into the text that is being replaced. */
     char text[TEXT_MAX];
-    vsnprintf(text, sizeof text, format, args);
+    text_vprintf(text, sizeof text, format, args);
     copy_string(last.text, sizeof last.text, text);
     last.build_log[0] = '\0';
     last.code = code;
@@ -129,7 +129,7 @@ void log_message(const struct logger *logger, attune_log_level level, const char
     char text[TEXT_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    text_vprintf(text, sizeof text, format, args);
     va_end(args);
     logger->callback(logger->priv, level, text);
 }

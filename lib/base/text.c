@@ -42,12 +42,12 @@ void strbuf_printf(struct strbuf *buf, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = text_vprintf(NULL, 0, format, args);
     va_end(args);
     if (length < 0)
         buf->failed = true;
     else if (reserve(buf, (size_t)length)) {
-        vsnprintf(buf->text + buf->length, (size_t)length + 1, format, again);
+        text_vprintf(buf->text + buf->length, (size_t)length + 1, format, again);
         buf->length += (size_t)length;
     }
     va_end(again);
@@ -80,18 +80,6 @@ void copy_string(char *dst, size_t size, const char *src)
         length = size - 1;
     memcpy(dst, src, length);
     dst[length] = '\0';
-}
-
-void format_double(double value, char *text)
-{
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, 32, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    char *comma = strchr(text, ',');
-    if (comma)
-        *comma = '.';
 }
 
 const char *env_get(const char *name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _DEFAULT_SOURCE /* scandir, alphasort */
+#define _DEFAULT_SOURCE /* scandir */
 #include "cache/entry.h"
 #include "cache/files.h"
 
@@ -177,6 +177,12 @@ static int is_entry_name(const struct dirent *file)
     return strspn(file->d_name, "0123456789abcdef") == HASH_DIGITS && !strcmp(file->d_name + HASH_DIGITS, ".json");
 }
 
+/* alphasort goes by the locale. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
 /* Entries of a level's folder in the order of their names, less those that are not like `like` (NULL: all). False when
  * the visitor stopped. */
 static bool visit_level(struct cache *cache, int level, const struct cache_key *like, cache_visitor visitor, void *priv,
@@ -184,7 +190,7 @@ static bool visit_level(struct cache *cache, int level, const struct cache_key *
 {
     const char *folder = cache->entries[level];
     struct dirent **files;
-    int count = scandir(folder, &files, is_entry_name, alphasort);
+    int count = scandir(folder, &files, is_entry_name, by_name);
     if (count < 0) {
         if (errno != ENOENT && errno != ENOTDIR) {
             set_error(ATTUNE_ERROR_IO, "cannot open %s: %s", folder, strerror(errno));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cache/entry.h"
 #include "cache/fields.h"
 #include "cache/files.h"
@@ -34,7 +35,7 @@ static attune_status name_file(const char *kind, const json_t *key, char name[NA
     size_t length = strlen(kind);
     if (!length || length > RECORD_KIND_MAX || strspn(kind, "abcdefghijklmnopqrstuvwxyz0123456789") != length)
         return set_error(ATTUNE_ERROR_SYNTAX, "\"%s\" is not a kind of records", kind);
-    char *text = json_is_object(key) ? json_dumps(key, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    char *text = json_is_object(key) ? json_write(key, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     if (!text)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "key of a %s", kind);
     char hash[HASH_HEX_SIZE];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cache/fields.h"
 
 #define DUMP_FLAGS (JSON_SORT_KEYS | JSON_INDENT(1))
@@ -11,7 +12,7 @@
 /* Over all members but the checksum. False when out of memory. */
 static bool checksum(const json_t *root, char hex[HASH_HEX_SIZE])
 {
-    char *text = json_dumps(root, DUMP_FLAGS);
+    char *text = json_write(root, DUMP_FLAGS);
     if (text)
         hash_hex(text, strlen(text), hex);
     free(text);
@@ -23,7 +24,7 @@ attune_status sealed_format(json_t *root, size_t max, char **text)
     char hex[HASH_HEX_SIZE];
     *text = NULL;
     if (checksum(root, hex) && !json_object_set_new(root, "checksum", json_string(hex)))
-        *text = json_dumps(root, DUMP_FLAGS);
+        *text = json_write(root, DUMP_FLAGS);
     if (!*text)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
     size_t size = strlen(*text);
@@ -80,7 +81,7 @@ attune_status sealed_parse(const char *text, size_t size, size_t max, int32_t sc
     if (size > max)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "cache entry has %zu bytes; the limit is %zu", size, max);
     json_error_t error;
-    json_t *parsed = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    json_t *parsed = json_read(text, size, JSON_REJECT_DUPLICATES, &error);
     attune_status status;
     if (json_is_object(parsed))
         status = check_root(parsed, schema);

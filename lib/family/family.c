@@ -55,7 +55,7 @@ static PRINTF_LIKE(4, 5) bool append(char *text, size_t size, size_t *used, cons
 {
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(text + *used, size - *used, format, args);
+    int length = text_vprintf(text + *used, size - *used, format, args);
     va_end(args);
     if (length < 0 || (size_t)length >= size - *used)
         return false;

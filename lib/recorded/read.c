@@ -2,6 +2,8 @@
  * Kernel Tuner's cache files, in the variants that its versions wrote. */
 #include "recorded.h"
 
+#include "base/json.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +131,7 @@ static bool key_fits(const attune_space *space, const char *key, const int32_t *
         if (strncmp(key, text, length) != 0 || (key[length] && key[length] != ',')) {
             const json_t *value = json_array_get(param->values, (size_t)numbers[p]);
             char *end;
-            double number = strtod(key, &end);
+            double number = read_double(key, &end);
             bool is_bool = json_is_boolean(value);
             if (end == key || (!is_bool && !json_is_number(value)) ||
                 number != (is_bool ? (double)json_is_true(value) : json_number_value(value)))
@@ -303,7 +305,7 @@ static attune_status parse_text(struct strbuf *text, json_t **root)
 {
     close_unfinished(text);
     json_error_t error;
-    *root = json_loadb(text->text ? text->text : "", text->length, JSON_REJECT_DUPLICATES, &error);
+    *root = json_read(text->text ? text->text : "", text->length, JSON_REJECT_DUPLICATES, &error);
     if (!*root && json_error_code(&error) == json_error_out_of_memory)
         return out_of_memory();
     if (!*root && json_error_code(&error) == json_error_stack_overflow)

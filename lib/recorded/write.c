@@ -2,6 +2,8 @@
  * Kernel Tuner's cache file, one record a line, closed as it closes its own. */
 #include "recorded.h"
 
+#include "base/json.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -21,7 +23,7 @@ static const char *outcome_text(attune_outcome outcome)
 
 static void put_json(struct strbuf *text, const json_t *value)
 {
-    char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    char *dump = json_write(value, JSON_ENCODE_ANY | JSON_SORT_KEYS);
     text->failed = text->failed || !dump;
     if (dump)
         strbuf_append(text, dump, strlen(dump));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tuner/journal.h"
+#include "base/json.h"
 #include "cache/files.h"
 
 #include <errno.h>
@@ -116,7 +117,7 @@ static char *record_text(const struct journal *journal, const char *type, json_t
     if (set && journal->sequence == 0)
         set = !json_object_set_new(typed, "version", json_integer(JOURNAL_VERSION));
     set = set && !json_object_update_missing(typed, record);
-    char *text = set ? json_dumps(typed, JSON_COMPACT) : NULL;
+    char *text = set ? json_write(typed, JSON_COMPACT) : NULL;
     json_decref(typed);
     return text;
 }
@@ -236,7 +237,7 @@ static json_t *next_record(struct reader *reader)
     if (!newline || !parse_frame(reader->at, (size_t)(newline - reader->at), &frame) ||
         !continues(&frame, reader->sequence, reader->previous))
         return NULL;
-    json_t *record = json_loadb(frame.json, frame.json_size, JSON_REJECT_DUPLICATES, NULL);
+    json_t *record = json_read(frame.json, frame.json_size, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(record)) {
         json_decref(record);
         return NULL;

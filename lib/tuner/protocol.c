@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol.h"
 
+#include "base/json.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +25,7 @@ static bool send_all(int socket, const void *data, size_t size)
 
 bool frame_send(int socket, const json_t *message)
 {
-    char *text = json_dumps(message, JSON_COMPACT);
+    char *text = json_write(message, JSON_COMPACT);
     if (!text)
         return false;
     size_t length = strlen(text);
@@ -46,7 +48,7 @@ static enum frame_result take_frame(struct strbuf *buffer, json_t **message)
     size_t size = sizeof length + length;
     if (buffer->length < size)
         return FRAME_PARTIAL;
-    *message = json_loadb(buffer->text + sizeof length, length, JSON_REJECT_DUPLICATES, NULL);
+    *message = json_read(buffer->text + sizeof length, length, JSON_REJECT_DUPLICATES, NULL);
     memmove(buffer->text, buffer->text + size, buffer->length - size);
     buffer->length -= size;
     return json_is_object(*message) ? FRAME_READY : FRAME_BROKEN;

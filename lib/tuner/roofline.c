@@ -122,7 +122,7 @@ bool roofline_impossible(struct attune_target *target, const attune_problem *pro
     }
     if (time_ms >= MARGIN * floor)
         return false;
-    snprintf(text, size, "%.4g ms is faster than the device can be: %.4g operations and %.4g bytes take %.4g ms",
+    text_printf(text, size, "%.4g ms is faster than the device can be: %.4g operations and %.4g bytes take %.4g ms",
              time_ms, attune_problem_flops(problem), attune_problem_bytes(problem), floor);
     return true;
 }

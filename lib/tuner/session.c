@@ -218,7 +218,7 @@ static attune_outcome fail(struct session *session, attune_outcome outcome, cons
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(session->reason, sizeof session->reason, format, args);
+    text_vprintf(session->reason, sizeof session->reason, format, args);
     va_end(args);
     end_worker(session);
     return outcome;

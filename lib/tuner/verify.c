@@ -124,7 +124,7 @@ static attune_outcome judge(struct candidate *candidate, const struct input_set 
     attune_status status = oracle_verdict(&error, &set->plain);
     if (status != ATTUNE_OK) {
         conclude(candidate, ATTUNE_OUTCOME_WRONG, "");
-        snprintf(candidate->reason, sizeof candidate->reason, "%s (%s, %s values of magnitude %g)", attune_last_error(),
+        text_printf(candidate->reason, sizeof candidate->reason, "%s (%s, %s values of magnitude %g)", attune_last_error(),
                  set->id == candidate->error_set ? "workload" : "short lengths", pattern_name(set->options.pattern),
                  (double)set->options.magnitude);
         return candidate->outcome;

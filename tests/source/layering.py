@@ -43,8 +43,12 @@ SEARCH_SYSTEM = {'assert.h', 'float.h', 'limits.h', 'math.h', 'stdbool.h', 'stdd
 SEARCH_INTERNAL = {'base/rng.h'}
 FORBIDDEN_CALLS = re.compile(r'\b(printf|fprintf|vprintf|vfprintf|puts|fputs|putchar|perror|exit|_exit|_Exit|quick_exit|'
                              r'abort|assert|system|fork|popen|signal|sigaction)\s*\(')
+# These go by the locale that the program has set. lib/base has text_printf, read_double, json_write and json_read in their place.
+LOCALE_CALLS = re.compile(r'\b(strtod|strtof|strtold|atof|vsnprintf|vsprintf|json_dump\w+|json_load\w+|setlocale|strcoll|alphasort)\b')
+FLOAT_FORMAT = re.compile(r'\bsn?printf\s*\([^;]*%[-+ #0]*[*\d.]*L?[aefgAEFG]')
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 OPENCL_CALL = re.compile(r'\bcl[A-Z]\w*\s*\(')
+COMMENT = re.compile(r'/\*.*?\*/', re.S)
 CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.S)
 
 errors = []
@@ -106,6 +110,10 @@ def check_library(root):
         code = without_comments_and_strings(path.read_text())
         for call in sorted(set(FORBIDDEN_CALLS.findall(code))):
             error(path, f'the library must not call {call}')
+        for call in sorted(set(LOCALE_CALLS.findall(code))) if module != 'base' else ():
+            error(path, f'the library must not call {call}, which goes by the locale')
+        if module != 'base' and FLOAT_FORMAT.search(COMMENT.sub(' ', path.read_text())):
+            error(path, 'snprintf of a floating-point number goes by the locale: text_printf')
         if module not in CALLS_OPENCL and OPENCL_CALL.search(code):
             error(path, f'{module} calls OpenCL: {OPENCL_CALL.search(code).group()}')
     return len(files)
