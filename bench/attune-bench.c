@@ -25,7 +25,7 @@ static const char help[] =
     "  --workload W   a suite's name (E1), one with fields appended (E2:q=fp32,kv=fp32) or a problem string; "
     "repeatable\n"
     "  --backend B    zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
-    "  --device D     PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+    "  --device D     NAME@PLATFORM, or as `attune help devices` says  [$ATTUNE_DEVICE or the first]\n"
     "  --cache-dir D  folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
     "  --config C     measure this configuration instead of the tuned one\n"
     "  --rounds N     interleaved rounds, 1 to 1000       [7]\n"

@@ -16,7 +16,12 @@ static const struct command {
     {"devices", "list the devices that the backends see", command_devices,
      "usage: attune devices [--json]\n"
      "\n"
-     "Lists every device as every backend sees it, with the limits that the backend enforces.\n"
+     "Lists every device as every backend sees it, with the limits that the backend enforces and what names it.\n"
+     "--device and ATTUNE_DEVICE take\n"
+     "  NAME@PLATFORM, uuid:..., pci:...  as listed: the same device after other drivers were installed\n"
+     "  part of NAME, PART@PART           an error where several devices of the backend fit\n"
+     "  PLATFORM:INDEX, N (of all)        numbers in the order of now, never a part of a name\n"
+     "\n"
      "  --json   one JSON object a line\n"},
     {"probe", "measure what a device can do", command_probe,
      "usage: attune probe [--backend B] [--device D] [--cache-dir D] [--json]\n"
@@ -28,7 +33,7 @@ static const struct command {
      "does\n"
      "it by itself where the cache has none.\n"
      "  --backend B   zw-m890, gpu or cpu            [$ATTUNE_BACKEND or zw-m890]\n"
-     "  --device D    PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+     "  --device D    NAME@PLATFORM, or as `attune help devices` says  [$ATTUNE_DEVICE or the first]\n"
      "  --cache-dir D folder of the cache            [$ATTUNE_CACHE_DIR]\n"
      "  --json        one JSON object\n"},
     {"tune", "search for the best kernels of workloads and remember them", command_tune,
@@ -43,7 +48,7 @@ static const struct command {
      "                      decode:hq=32,hkv=8,d=128,page=16,batch=1..64,kvlen=512..32768 or extend:...,new=1..16/512\n"
      "  --slots N           leave out of a grid what has more keys than the engine's cache holds\n"
      "  --backend B         zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
-     "  --device D          PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+     "  --device D          NAME@PLATFORM, or as `attune help devices` says  [$ATTUNE_DEVICE or the first]\n"
      "  --budget-tests N    configurations tried over all workloads, 0 = no limit  [432]\n"
      "  --budget-seconds S  wall clock, 0 = no limit            [0]\n"
      "  --strategy S        of the search                       [default]\n"
@@ -76,7 +81,7 @@ static const struct command {
      "  --pages P/Q...    page sizes that the engine could use, at most 4  [the workloads' own]\n"
      "  --slots N         tokens that the cache holds         [1048576]\n"
      "  --backend B       zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
-     "  --device D        PLATFORM:INDEX or part of its name  [$ATTUNE_DEVICE or the first]\n"
+     "  --device D        NAME@PLATFORM, or as `attune help devices` says  [$ATTUNE_DEVICE or the first]\n"
      "  --rounds N        samples of each layout and workload [9]\n"
      "  --max-seconds S   start no round after this, 0 = no limit  [0]\n"
      "  --seed N          of inputs and order                 [1]\n"

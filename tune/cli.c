@@ -282,6 +282,6 @@ const char *format_simulated(const char *simulated, char *text)
 void print_device_line(FILE *file, const attune_device_info *info)
 {
     char simulated[160];
-    fprintf(file, "%s %s: %s%s\n", info->backend, info->selector, info->name,
+    fprintf(file, "%s %s: %s%s\n", info->backend, info->index, info->name,
             format_simulated(info->simulated, simulated));
 }

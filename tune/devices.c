@@ -6,8 +6,8 @@
 
 static json_t *device_json(const attune_device_info *info)
 {
-    return json_pack("{so so so so so so so so si si sI sI sI sI}", "backend", json_text(info->backend), "selector",
-                     json_text(info->selector), "name", json_text(info->name), "vendor", json_text(info->vendor),
+    return json_pack("{so so so so so so so so so si si sI sI sI sI}", "backend", json_text(info->backend), "selector",
+                     json_text(info->selector), "index", json_text(info->index), "name", json_text(info->name), "vendor", json_text(info->vendor),
                      "version", json_text(info->version), "driver", json_text(info->driver), "platform",
                      json_text(info->platform), "simulated", json_text(info->simulated), "compute_units",
                      (int)info->compute_units, "sub_group_size", (int)info->sub_group_size, "max_work_group_size",
@@ -19,6 +19,7 @@ static json_t *device_json(const attune_device_info *info)
 static void print_device(const attune_device_info *info)
 {
     print_device_line(stdout, info);
+    printf("    --device \"%s\"\n", info->selector);
     printf("    %s, driver %s\n", info->version, info->driver);
     printf("    %d compute units, work-groups to %lld", (int)info->compute_units, (long long)info->max_work_group_size);
     if (info->sub_group_size > 1)

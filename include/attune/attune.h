@@ -131,7 +131,8 @@ typedef void (*attune_log_callback)(void *priv, attune_log_level level, const ch
 /* One device as a backend sees it. Strings are NUL-terminated and cut to fit. */
 typedef struct attune_device_info {
     char backend[16];       /* "zw-m890", "gpu" or "cpu" */
-    char selector[64];      /* pass as `device` to reach it again: "PLATFORM:INDEX", as "0:0" */
+    char selector[264];     /* pass as `device` to reach it again, also after other drivers were installed: "NAME@PLATFORM", or
+                             * "uuid:..." or "pci:..." where several devices are named so; index where those do not tell either */
     char name[128];         /* CL_DEVICE_NAME */
     char vendor[128];       /* CL_DEVICE_VENDOR */
     char version[128];      /* CL_DEVICE_VERSION */
@@ -144,6 +145,7 @@ typedef struct attune_device_info {
     int64_t local_mem_bytes;        /* per work-group */
     int64_t private_mem_bytes;      /* per work-item; 0 = not limited */
     int64_t global_mem_bytes;
+    char index[16];         /* "PLATFORM:INDEX" by number, as "0:0", in the order in which OpenCL lists them now */
 } attune_device_info;
 
 /* ----------------------------------------------------------------------------------------------- context */
@@ -156,8 +158,10 @@ typedef struct attune_context_options {
     /* "zw-m890" (the chip, or its simulation on pocl where there is none), "gpu", "cpu"; NULL: for create, $ATTUNE_BACKEND
      * or "zw-m890"; for adopt, the backend that matches the device. */
     const char *backend;
-    /* "PLATFORM:INDEX", or a part of the device's name, ignoring case. NULL: $ATTUNE_DEVICE or the backend's first
-     * device. Must be NULL for adopt. */
+    /* A selector of attune_device_info; or "NAME@PLATFORM" with parts of both, or a part of the name, ignoring case; or a number:
+     * "PLATFORM:INDEX" or "N", which counts the devices of all platforms from 0, in the order in which OpenCL lists them. What
+     * fits several devices of the backend is refused with their list; a whole name goes before parts. NULL: $ATTUNE_DEVICE
+     * or the backend's first device. Must be NULL for adopt. */
     const char *device;
     /* Folder of the user's cache. NULL: $ATTUNE_CACHE_DIR, else $XDG_CACHE_HOME/attune, else $HOME/.cache/attune.
      * "" for no cache on disk. The environment is ignored in setuid programs. */

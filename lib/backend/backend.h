@@ -50,10 +50,10 @@ struct backend_choice {
 
 /* The backend of that name; NULL: of $ATTUNE_BACKEND, or "zw-m890". ENUM: there is none such. */
 attune_status backend_named(const char *name, const struct backend **out);
-/* Picks among devices[count]: the first that the backend matches and whose selector ("PLATFORM:INDEX") or name (a part
- * of it, ignoring case) is `selector`. name NULL: $ATTUNE_BACKEND or "zw-m890"; selector NULL: $ATTUNE_DEVICE or the
- * backend's first, hardware before simulation. A device named by its selector is taken for zw-m890 even where its
- * strings do not match. ENUM: no such backend; NO_DEVICE: nothing matches, with what there is. */
+/* Picks among devices[count] by a selector as in attune_context_options. name as for backend_named; selector NULL:
+ * $ATTUNE_DEVICE or the backend's first, hardware before simulation. A device that only the selector names is taken for
+ * zw-m890 even where its strings do not match. ENUM: no such backend; NO_DEVICE: nothing fits, or more than one, with what
+ * there is. */
 attune_status backend_pick(const char *name, const char *selector, const struct cl_device *devices, size_t count,
                            struct backend_choice *out);
 

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 attune_status backend_drive(const struct backend *backend, const struct cl_device *device, bool forced,
                             struct backend_choice *out)
@@ -24,25 +25,6 @@ attune_status backend_drive(const struct backend *backend, const struct cl_devic
     return ATTUNE_OK;
 }
 
-static void selector_of(const struct cl_device *device, char *text, size_t size)
-{
-    snprintf(text, size, "%d:%d", device->platform_index, device->device_index);
-}
-
-static bool selected(const struct cl_device *device, const char *selector)
-{
-    char own[64];
-    selector_of(device, own, sizeof own);
-    return !selector || !strcmp(selector, own) || strcasestr(device->name, selector);
-}
-
-static void list_devices(const struct cl_device *devices, size_t count, struct strbuf *out)
-{
-    for (size_t i = 0; i < count; i++)
-        strbuf_printf(out, "%s%d:%d \"%s\"", i ? ", " : "", devices[i].platform_index, devices[i].device_index,
-                      devices[i].name);
-}
-
 attune_status backend_named(const char *name, const struct backend **out)
 {
     const char *what = name ? "options.backend" : "ATTUNE_BACKEND";
@@ -53,33 +35,141 @@ attune_status backend_named(const char *name, const struct backend **out)
                 : set_error(ATTUNE_ERROR_ENUM, "%s is \"%.60s\"; it must be zw-m890, gpu or cpu", what, name);
 }
 
-attune_status backend_pick(const char *name, const char *selector, const struct cl_device *devices, size_t count,
-                           struct backend_choice *out)
+/* ---- by a selector */
+
+/* How well a selector fits a device. */
+enum fit { FITS_NOT, FITS_IN_PART, FITS };
+
+static bool all_digits(const char *text, size_t length)
 {
-    const struct backend *backend;
-    attune_status named = backend_named(name, &backend);
-    if (named != ATTUNE_OK)
-        return named;
-    if (!selector)
-        selector = env_get("ATTUNE_DEVICE");
-    bool found = false;
-    for (size_t i = 0; i < count; i++) {
-        struct backend_choice candidate;
-        if (!selected(&devices[i], selector) || backend_drive(backend, &devices[i], selector, &candidate) != ATTUNE_OK)
-            continue;
-        if (!found || (out->simulated[0] && !candidate.simulated[0]))
+    return length && strspn(text, "0123456789") >= length;
+}
+
+/* "3" and "0:1": places, never parts of names. */
+static bool is_place(const char *selector)
+{
+    const char *colon = strchr(selector, ':');
+    return colon ? all_digits(selector, (size_t)(colon - selector)) && all_digits(colon + 1, strlen(colon + 1))
+                 : all_digits(selector, strlen(selector));
+}
+
+static bool is_at(const struct cl_device *device, const char *selector)
+{
+    char index[16], place[32];
+    snprintf(index, sizeof index, "%d", device->index);
+    cl_device_index_text(device, place, sizeof place);
+    return !strcmp(selector, index) || !strcmp(selector, place);
+}
+
+/* "NAME@PLATFORM", parts of both; names may hold an @ themselves. */
+static bool fits_name_and_platform(const struct cl_device *device, const char *selector)
+{
+    char name[DEVICE_SELECTOR_SIZE];
+    copy_string(name, sizeof name, selector);
+    char *at = strrchr(name, '@');
+    if (!at)
+        return false;
+    *at = '\0';
+    return strcasestr(device->name, name) && strcasestr(device->platform_name, at + 1);
+}
+
+static enum fit fit_of(const struct cl_device *device, const char *selector)
+{
+    if (is_place(selector))
+        return is_at(device, selector) ? FITS : FITS_NOT;
+    char whole[DEVICE_SELECTOR_SIZE];
+    snprintf(whole, sizeof whole, "%s@%s", device->name, device->platform_name);
+    if (!strcasecmp(selector, whole) || !strcasecmp(selector, device->name) || !strcasecmp(selector, device->uuid) ||
+        !strcasecmp(selector, device->pci))
+        return FITS;
+    return strcasestr(device->name, selector) || fits_name_and_platform(device, selector) ? FITS_IN_PART : FITS_NOT;
+}
+
+/* How errors name a device: by its place and by what survives. */
+static void list_device(const struct cl_device *device, struct strbuf *out)
+{
+    char place[32];
+    cl_device_index_text(device, place, sizeof place);
+    strbuf_printf(out, "%s%s \"%s\"", out->length ? ", " : "", place,
+                  strcmp(place, device->selector) ? device->selector : device->name);
+}
+
+/* Devices that fit so well and that the backend drives. The last one is in out. */
+static size_t count_fitting(const struct backend *backend, const char *selector, enum fit fit, bool forced,
+                            const struct cl_device *devices, size_t count, struct backend_choice *out,
+                            struct strbuf *names)
+{
+    size_t found = 0;
+    struct backend_choice candidate;
+    for (size_t i = 0; i < count; i++)
+        if (fit_of(&devices[i], selector) == fit &&
+            backend_drive(backend, &devices[i], forced, &candidate) == ATTUNE_OK) {
             *out = candidate;
-        found = true;
-    }
-    if (found)
-        return ATTUNE_OK;
+            list_device(&devices[i], names);
+            found++;
+        }
+    return found;
+}
+
+static attune_status not_found(const struct backend *backend, const char *selector, const struct cl_device *devices,
+                               size_t count)
+{
     struct strbuf there = {0};
-    list_devices(devices, count, &there);
+    for (size_t i = 0; i < count; i++)
+        list_device(&devices[i], &there);
     attune_status status =
         set_error(ATTUNE_ERROR_NO_DEVICE, "no device for backend %s%s%s; there are: %s", backend->name,
                   selector ? " named " : "", selector ? selector : "", there.text ? there.text : "none");
     strbuf_free(&there);
     return status;
+}
+
+/* A whole name before a part, and what the backend knows before what it is forced to. */
+static attune_status pick_selected(const struct backend *backend, const char *selector, const struct cl_device *devices,
+                                   size_t count, struct backend_choice *out)
+{
+    for (int i = 0; i < 4; i++) {
+        struct strbuf names = {0};
+        size_t found =
+            count_fitting(backend, selector, i < 2 ? FITS : FITS_IN_PART, i % 2, devices, count, out, &names);
+        attune_status status = ATTUNE_OK;
+        if (found > 1)
+            status =
+                set_error(ATTUNE_ERROR_NO_DEVICE, "device \"%s\" may be any of %zu for backend %s: %s; name one whole",
+                          selector, found, backend->name, names.text ? names.text : "");
+        strbuf_free(&names);
+        if (found)
+            return status;
+    }
+    return not_found(backend, selector, devices, count);
+}
+
+/* The first, hardware before simulation. */
+static attune_status pick_first(const struct backend *backend, const struct cl_device *devices, size_t count,
+                                struct backend_choice *out)
+{
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+        struct backend_choice candidate;
+        if (backend_drive(backend, &devices[i], false, &candidate) != ATTUNE_OK)
+            continue;
+        if (!found || (out->simulated[0] && !candidate.simulated[0]))
+            *out = candidate;
+        found = true;
+    }
+    return found ? ATTUNE_OK : not_found(backend, NULL, devices, count);
+}
+
+attune_status backend_pick(const char *name, const char *selector, const struct cl_device *devices, size_t count,
+                           struct backend_choice *out)
+{
+    const struct backend *backend;
+    attune_status status = backend_named(name, &backend);
+    if (status != ATTUNE_OK)
+        return status;
+    if (!selector)
+        selector = env_get("ATTUNE_DEVICE");
+    return selector ? pick_selected(backend, selector, devices, count, out) : pick_first(backend, devices, count, out);
 }
 
 int32_t backend_sub_group_size(const struct backend_choice *choice)
@@ -92,7 +182,8 @@ void backend_device_info(const struct backend_choice *choice, attune_device_info
     const struct cl_device *device = &choice->device;
     memset(out, 0, sizeof *out);
     copy_string(out->backend, sizeof out->backend, choice->backend->name);
-    selector_of(device, out->selector, sizeof out->selector);
+    copy_string(out->selector, sizeof out->selector, device->selector);
+    cl_device_index_text(device, out->index, sizeof out->index);
     copy_string(out->name, sizeof out->name, device->name);
     copy_string(out->vendor, sizeof out->vendor, device->vendor);
     copy_string(out->version, sizeof out->version, device->version);

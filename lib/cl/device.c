@@ -114,6 +114,64 @@ static int32_t sub_group_size(const struct cl_device *device)
     return value >= 1 && value <= 1024 ? (int32_t)value : 1;
 }
 
+/* ---- what selects a device */
+
+/* cl_khr_pci_bus_info and cl_khr_device_uuid. */
+static void read_addresses(struct cl_device *device)
+{
+    enum { PCI_BUS_INFO = 0x410F, UUID = 0x106A };
+    cl_uint pci[4]; /* domain, bus, device, function */
+    unsigned char uuid[16], any = 0;
+    if (cl_device_has_extension(device, "cl_khr_pci_bus_info") &&
+        clGetDeviceInfo(device->id, PCI_BUS_INFO, sizeof pci, pci, NULL) == CL_SUCCESS)
+        snprintf(device->pci, sizeof device->pci, "pci:%04x:%02x:%02x.%x", pci[0] & 0xffff, pci[1] & 0xff,
+                 pci[2] & 0xff, pci[3] & 0xf);
+    if (!cl_device_has_extension(device, "cl_khr_device_uuid") ||
+        clGetDeviceInfo(device->id, UUID, sizeof uuid, uuid, NULL) != CL_SUCCESS)
+        return;
+    for (size_t i = 0; i < sizeof uuid; i++)
+        any |= uuid[i];
+    int length = any ? snprintf(device->uuid, sizeof device->uuid, "uuid:") : 0;
+    for (size_t i = 0; any && i < sizeof uuid; i++)
+        length += snprintf(device->uuid + length, sizeof device->uuid - (size_t)length, "%02x", uuid[i]);
+}
+
+void cl_device_index_text(const struct cl_device *device, char *text, size_t size)
+{
+    snprintf(text, size, "%d:%d", device->platform_index, device->device_index);
+}
+
+/* Way number `way` of naming a device, or "". */
+static void name_by(const struct cl_device *device, int way, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (way == 0 && device->name[0] && device->platform_name[0])
+        snprintf(text, size, "%s@%s", device->name, device->platform_name);
+    for (const char *c = text; *c; c++)
+        if (*c < ' ' || *c > '~') /* not for command lines, nor for JSON */
+            text[0] = '\0';
+    if (way == 1)
+        copy_string(text, size, device->uuid);
+    else if (way == 2)
+        copy_string(text, size, device->pci);
+    else if (way == 3)
+        cl_device_index_text(device, text, size);
+}
+
+static void choose_selector(struct cl_device *devices, size_t count, struct cl_device *device)
+{
+    char other[DEVICE_SELECTOR_SIZE];
+    bool alone = false;
+    for (int way = 0; !alone && way <= 3; way++) {
+        name_by(device, way, device->selector, sizeof device->selector);
+        alone = device->selector[0];
+        for (size_t i = 0; alone && i < count; i++) {
+            name_by(&devices[i], way, other, sizeof other);
+            alone = &devices[i] == device || strcasecmp(other, device->selector) != 0;
+        }
+    }
+}
+
 static void read_version(struct cl_device *device)
 {
     if (sscanf(device->version, "OpenCL %d.%d", &device->opencl_major, &device->opencl_minor) != 2)
@@ -136,6 +194,7 @@ static void describe(cl_platform_id platform, cl_device_id id, struct cl_device 
     platform_string(platform, CL_PLATFORM_NAME, out->platform_name, sizeof out->platform_name);
     platform_string(platform, CL_PLATFORM_VERSION, out->platform_version, sizeof out->platform_version);
     read_version(out);
+    read_addresses(out);
     out->compute_units = (int32_t)device_uint(id, CL_DEVICE_MAX_COMPUTE_UNITS);
     if (out->compute_units < 1)
         out->compute_units = 1;
@@ -194,6 +253,7 @@ static attune_status append_devices(cl_platform_id platform, int32_t platform_in
             describe(platform, ids[i], device);
             device->platform_index = platform_index;
             device->device_index = (int32_t)i;
+            device->index = (int32_t)*count - 1;
         }
     free(ids);
     return ATTUNE_OK;
@@ -209,6 +269,8 @@ attune_status cl_device_enumerate(struct cl_device **devices, size_t *count)
     for (cl_uint p = 0; status == ATTUNE_OK && p < num_platforms; p++)
         status = append_devices(platforms[p], (int32_t)p, devices, count);
     free(platforms);
+    for (size_t i = 0; status == ATTUNE_OK && i < *count; i++)
+        choose_selector(*devices, *count, &(*devices)[i]);
     if (status == ATTUNE_OK && *count == 0)
         status = set_error(ATTUNE_ERROR_NO_DEVICE, "none of the %u OpenCL platforms has a device", num_platforms);
     if (status != ATTUNE_OK) {

@@ -13,11 +13,13 @@
     X(device.platform_version) \
     X(device.extensions)       \
     X(device.cpu_model)        \
+    X(device.selector)         \
     X(simulated)
 
 #define NUMBERS(X)                   \
     X(device.platform_index, 0)      \
     X(device.device_index, 0)        \
+    X(device.index, 0)               \
     X(device.type, 0)                \
     X(device.compute_units, 1)       \
     X(device.opencl_major, 1)        \

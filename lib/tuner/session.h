@@ -9,6 +9,7 @@
 #include <attune/tune.h>
 
 #include "protocol.h"
+#include "cl/device.h"
 #include "spawn.h"
 
 /* Seconds, of the host's clock and of clock_now_ns() both. */
@@ -21,7 +22,7 @@ struct session_deadlines {
 struct session {
     struct spawner *spawner;
     const char *program;          /* the owner's */
-    char backend[16], device[64]; /* to open in each worker; "" = whatever the environment says */
+    char backend[16], device[DEVICE_SELECTOR_SIZE]; /* to open in each worker; "" = whatever the environment says */
     int64_t memory_limit;
     struct session_deadlines deadlines;
     struct logger logger;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which backend drives which device, on the scripted driver: pocl, then a chip, then another GPU
- * (tests/kernel/matching.json). */
+ * Which backend drives which device and how it is named, on the scripted driver: pocl, then a chip, then another GPU,
+ * then several of one name (tests/kernel/matching.json). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static void the_chip_comes_before_its_simulation(void **state)
 {
     (void)state;
     attune_device_info info = info_of("zw-m890", NULL);
-    assert_string_equal(info.selector, CHIP);
+    assert_string_equal(info.index, CHIP);
     assert_string_equal(info.simulated, "");
     assert_int_equal(info.local_mem_bytes, 256 << 10); /* the chip's limit, though the driver reports more */
     assert_int_equal(info.max_work_group_size, 1024);
@@ -58,7 +58,7 @@ static void pocl_simulates_and_says_so(void **state)
     assert_int_equal(info.local_mem_bytes, 256 << 10);
     assert_int_equal(info.private_mem_bytes, 1024);
     info = info_of("cpu", NULL);
-    assert_string_equal(info.selector, POCL);
+    assert_string_equal(info.index, POCL);
     assert_string_equal(info.simulated, "");
     assert_int_equal(info.private_mem_bytes, 0);
 }
@@ -66,7 +66,7 @@ static void pocl_simulates_and_says_so(void **state)
 static void devices_are_found_by_name_and_by_force(void **state)
 {
     (void)state;
-    assert_string_equal(info_of("gpu", "other").selector, OTHER_GPU);
+    assert_string_equal(info_of("gpu", "other").index, OTHER_GPU);
     /* The user's word makes any device the chip; its limits then hold. */
     attune_device_info forced = info_of("zw-m890", OTHER_GPU);
     assert_string_equal(forced.simulated, "");
@@ -78,6 +78,71 @@ static void devices_are_found_by_name_and_by_force(void **state)
     assert_non_null(strstr(attune_last_error(), "other"));
 }
 
+static void expect_device(const char *backend, const char *selector, const char *index)
+{
+    attune_device_info info = info_of(backend, selector);
+    if (strcmp(info.index, index) != 0)
+        fail_msg("%s on \"%s\" is %s, not %s", backend, selector, info.index, index);
+}
+
+static void expect_none(const char *backend, const char *selector, const char *word)
+{
+    attune_context *context;
+    attune_status status = open_device(backend, selector, "", &context);
+    if (status != ATTUNE_ERROR_NO_DEVICE || !strstr(attune_last_error(), word))
+        fail_msg("%s on \"%s\": %s (%s), not NO_DEVICE with \"%s\"", backend, selector, attune_status_name(status),
+                 attune_last_error(), word);
+    assert_null(context);
+}
+
+/* Numbers are places: "1" is no part of "avx512", nor of "GPU 1". */
+static void numbers_are_places(void **state)
+{
+    (void)state;
+    expect_device("gpu", "2", OTHER_GPU);
+    expect_device("gpu", "4", "0:4");
+    expect_device("cpu", "0", POCL);
+    expect_none("cpu", "1", "no device for backend cpu named 1");
+    expect_none("cpu", "512", "named 512");
+    expect_none("gpu", "9", "0:3 \"uuid:00112233445566778899aabbccddeeff\"");
+    expect_none("gpu", "3:0", "1:0 \"Graphics X2@Portable 2\"");
+    setenv("ATTUNE_DEVICE", "1", 1);
+    expect_none("cpu", NULL, "named 1");
+    unsetenv("ATTUNE_DEVICE");
+}
+
+static void what_fits_several_is_refused_with_their_list(void **state)
+{
+    (void)state;
+    expect_none("gpu", "graphics", "any of 5 for backend gpu: 0:3 \"uuid:");
+    expect_none("gpu", "Graphics X", "any of 3 for backend gpu"); /* the whole name, not that of X2 */
+    expect_none("gpu", "Graphics X@Portable Computing Language", "any of 3 for backend gpu");
+    expect_none("gpu", "Graphics X2", "0:6 \"Graphics X2@Portable Computing Language\", 1:0 \"Graphics X2@Portable 2\"");
+    expect_device("gpu", "X2@portable 2", "1:0");
+    expect_device("gpu", "graphics x2@portable 2", "1:0");
+    expect_device("gpu", "some other@portable", OTHER_GPU);
+    expect_device("cpu", "e", POCL); /* the only one that the backend drives */
+    expect_none("zw-m890", "X2", "any of 2 for backend zw-m890"); /* by force, too */
+}
+
+/* Each device says what reaches it again: by name where no other has that, else by what it is told apart by. */
+static void selectors_reach_their_device(void **state)
+{
+    (void)state;
+    const char *const expected[][2] = {{"0:2", "Some other GPU@Portable Computing Language"},
+                                       {"0:3", "uuid:00112233445566778899aabbccddeeff"},
+                                       {"0:4", "pci:0000:41:00.0"},
+                                       {"0:5", "0:5"},
+                                       {"0:6", "Graphics X2@Portable Computing Language"},
+                                       {"1:0", "Graphics X2@Portable 2"}};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        assert_string_equal(info_of("gpu", expected[i][0]).selector, expected[i][1]);
+        expect_device("gpu", expected[i][1], expected[i][0]);
+    }
+    assert_string_equal(info_of("zw-m890", NULL).selector, "ZW-M890 OAM@Portable Computing Language");
+    expect_device("gpu", "pci:0000:01:00.0", "0:3");
+}
+
 static void patterns_and_limits_are_the_users(void **state)
 {
     (void)state;
@@ -86,7 +151,7 @@ static void patterns_and_limits_are_the_users(void **state)
     attune_device_info info = info_of("zw-m890", NULL);
     unsetenv("ATTUNE_ZW_M890_MATCH");
     unsetenv("ATTUNE_ZW_M890_LIMITS");
-    assert_string_equal(info.selector, OTHER_GPU);
+    assert_string_equal(info.index, OTHER_GPU);
     assert_int_equal(info.local_mem_bytes, 48 << 10);
     assert_int_equal(info.private_mem_bytes, 512);
 }
@@ -225,6 +290,9 @@ int main(void)
         cmocka_unit_test(the_chip_comes_before_its_simulation),
         cmocka_unit_test(pocl_simulates_and_says_so),
         cmocka_unit_test(devices_are_found_by_name_and_by_force),
+        cmocka_unit_test(numbers_are_places),
+        cmocka_unit_test(what_fits_several_is_refused_with_their_list),
+        cmocka_unit_test(selectors_reach_their_device),
         cmocka_unit_test(patterns_and_limits_are_the_users),
         cmocka_unit_test(limits_hold_jointly),
         cmocka_unit_test(a_simulated_entry_never_answers_for_the_chip),
