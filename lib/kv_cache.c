@@ -7,6 +7,7 @@
 #include "cl/program.h"
 #include "desc.h"
 #include "kv_cache.clh"
+#include "kv_cache.h"
 #include "tensor.h"
 
 extern const char kv_cache_source[];
@@ -54,11 +55,8 @@ static void choose_grid(struct attune_kv_launcher *launcher, int32_t *vec, size_
     launcher->global = launcher->local * (size_t)choice->device.compute_units * (alone ? 4 : 16);
 }
 
-static attune_status enqueue(struct operation_run *run, enum operation operation, cl_command_queue queue,
-                             cl_uint num_wait, const cl_event *wait, cl_event *event)
+static attune_status set_args(const struct operation_run *run, cl_kernel kernel)
 {
-    struct attune_kv_launcher *launcher = run->launcher;
-    cl_kernel kernel = launcher->kernels[operation];
     cl_int code = CL_SUCCESS;
     for (cl_uint i = 0; code == CL_SUCCESS && i < NUM_MEMORY; i++) {
         const attune_tensor *t = run->memory[i];
@@ -69,9 +67,18 @@ static attune_status enqueue(struct operation_run *run, enum operation operation
     }
     if (code == CL_SUCCESS)
         code = clSetKernelArg(kernel, ARG_ARGS, sizeof run->args, &run->args);
-    if (code != CL_SUCCESS)
-        return cl_error(code, "clSetKernelArg of an operation on a KV cache");
-    code = clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &launcher->global, &launcher->local, num_wait, wait, event);
+    return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clSetKernelArg of an operation on a KV cache");
+}
+
+static attune_status enqueue(struct operation_run *run, enum operation operation, cl_command_queue queue,
+                             cl_uint num_wait, const cl_event *wait, cl_event *event)
+{
+    struct attune_kv_launcher *launcher = run->launcher;
+    cl_kernel kernel = launcher->kernels[operation];
+    attune_status status = set_args(run, kernel);
+    if (status != ATTUNE_OK)
+        return status;
+    cl_int code = clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &launcher->global, &launcher->local, num_wait, wait, event);
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueNDRangeKernel of an operation on a KV cache");
 }
 
@@ -280,6 +287,25 @@ static attune_status skip(cl_command_queue queue, cl_uint num_wait, const cl_eve
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "clEnqueueMarkerWithWaitList");
 }
 
+/* Checks an append of at least one token. */
+static attune_status bind_append(struct attune_kv_launcher *launcher, const attune_kv_append_args *args,
+                                 struct operation_run *run)
+{
+    const struct attune_kv_layout *layout = &launcher->layout;
+    attune_status status;
+    start(run, launcher, args->num_tokens);
+    struct kv_args *a = &run->args;
+    if ((status = bind_rows(run, ARG_K_FROM, &args->k, "k", launcher->source_dtype, a->count, layout->head_dim_qk,
+                            &a->k_from)) ||
+        (status = bind_rows(run, ARG_V_FROM, &args->v, "v", launcher->source_dtype, a->count, layout->head_dim_vo,
+                            &a->v_from)) ||
+        (status = bind_index(run, &args->slot_mapping, "slot_mapping", a->count, 1)) ||
+        (status = bind_cache(run, ARG_K_TO, &args->k_cache, "k_cache", &a->k_to)) ||
+        (status = bind_cache(run, ARG_V_TO, &args->v_cache, "v_cache", &a->v_to)))
+        return status;
+    return check_all_apart(run, APPEND);
+}
+
 attune_status attune_kv_append(attune_kv_launcher *launcher, const attune_kv_append_args *args, cl_command_queue queue,
                                cl_uint num_wait, const cl_event *wait, cl_event *event)
 {
@@ -288,20 +314,30 @@ attune_status attune_kv_append(attune_kv_launcher *launcher, const attune_kv_app
         return status;
     if (!args->num_tokens)
         return skip(queue, num_wait, wait, event);
-    const struct attune_kv_layout *layout = &launcher->layout;
     struct operation_run run;
-    start(&run, launcher, args->num_tokens);
-    struct kv_args *a = &run.args;
-    if ((status = bind_rows(&run, ARG_K_FROM, &args->k, "k", launcher->source_dtype, a->count, layout->head_dim_qk,
-                            &a->k_from)) ||
-        (status = bind_rows(&run, ARG_V_FROM, &args->v, "v", launcher->source_dtype, a->count, layout->head_dim_vo,
-                            &a->v_from)) ||
-        (status = bind_index(&run, &args->slot_mapping, "slot_mapping", a->count, 1)) ||
-        (status = bind_cache(&run, ARG_K_TO, &args->k_cache, "k_cache", &a->k_to)) ||
-        (status = bind_cache(&run, ARG_V_TO, &args->v_cache, "v_cache", &a->v_to)) ||
-        (status = check_all_apart(&run, APPEND)))
+    status = bind_append(launcher, args, &run);
+    return status == ATTUNE_OK ? enqueue(&run, APPEND, queue, num_wait, wait, event) : status;
+}
+
+attune_status kv_append_command(const attune_context *context, attune_kv_launcher *launcher,
+                                const attune_kv_append_args *args, struct kv_command *out)
+{
+    *out = (struct kv_command){NULL, launcher->global, launcher->local};
+    if (launcher->layout.context != context)
+        return set_error(ATTUNE_ERROR_WRONG_CONTEXT, "options.kv_launcher was created in another context");
+    attune_status status = struct_check(args, sizeof *args, "options.append");
+    if (status != ATTUNE_OK || (status = check_count("num_tokens", args->num_tokens, INT32_MAX)) != ATTUNE_OK ||
+        !args->num_tokens)
         return status;
-    return enqueue(&run, APPEND, queue, num_wait, wait, event);
+    struct operation_run run;
+    if ((status = bind_append(launcher, args, &run)) != ATTUNE_OK)
+        return status;
+    cl_int code;
+    out->kernel = clCreateKernel(launcher->program, kernel_names[APPEND], &code);
+    if (code == CL_SUCCESS)
+        return set_args(&run, out->kernel); /* the caller releases the kernel */
+    out->kernel = NULL;
+    return cl_error(code, "clCreateKernel of an append");
 }
 
 /* Rows of a page in the order of memory, as kv_args says. */

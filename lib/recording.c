@@ -6,6 +6,7 @@
 
 #include "cl/program.h"
 #include "desc.h"
+#include "kv_cache.h"
 
 static const attune_recording_options default_options = ATTUNE_RECORDING_OPTIONS_INIT;
 
@@ -24,10 +25,21 @@ static struct recorded_command *add_command(struct attune_recording *recording, 
 static attune_status add_update(struct attune_recording *recording, struct tensor_set *set,
                                 struct attune_schedule *schedule, const struct device_lengths *lengths)
 {
-    struct recorded_command *command = add_command(recording, PHASE_UPDATE, 1, schedule_device_group_size(schedule));
+    struct recorded_command *command = add_command(recording, PHASE_BEFORE, 1, schedule_device_group_size(schedule));
     attune_status status = schedule_device_kernel(schedule, &command->kernel);
     return status != ATTUNE_OK ? status
                                : schedule_device_bind(set, schedule, command->kernel, schedule->current, lengths);
+}
+
+static attune_status add_append(struct attune_recording *recording, const attune_recording_options *options)
+{
+    struct kv_command append;
+    attune_status status = kv_append_command(recording->context, options->kv_launcher, options->append, &append);
+    if (!append.kernel)
+        return status;
+    struct recorded_command *command = &recording->commands[recording->num_commands++];
+    *command = (struct recorded_command){append.kernel, append.global, append.local, PHASE_BEFORE};
+    return status;
 }
 
 static attune_status add_kernel(struct recorded_command *command, cl_program program, const char *name,
@@ -119,6 +131,9 @@ static attune_status check_objects(const struct attune_plan *plan, const struct 
     if (!options->q_len != !options->kv_len)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "options.%s is NULL beside the other",
                          options->q_len ? "kv_len" : "q_len");
+    if (!options->append != !options->kv_launcher)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "options.%s is NULL beside options.%s",
+                         options->append ? "kv_launcher" : "append", options->append ? "append" : "kv_launcher");
     if (!options->q_len && schedule->current < 0)
         return set_error(ATTUNE_ERROR_MISMATCH, "schedule has no work list; update it first, or record an update");
     return ATTUNE_OK;
@@ -127,7 +142,7 @@ static attune_status check_objects(const struct attune_plan *plan, const struct 
 /* The commands, bound for the largest step that may come. */
 static attune_status add_commands(struct attune_recording *recording, const struct attune_plan *plan,
                                   struct attune_schedule *schedule, const attune_attention_args *args,
-                                  const struct device_lengths *lengths)
+                                  const attune_recording_options *options, const struct device_lengths *lengths)
 {
     struct attune_schedule largest = *schedule;
     struct tensor_set set; /* replays read lengths after runs have written */
@@ -138,6 +153,8 @@ static attune_status add_commands(struct attune_recording *recording, const stru
     schedule_assume_maxima(&largest, lengths->q_len ? lengths->batch : largest.rules.max_batch);
     if (lengths->q_len)
         status = add_update(recording, &set, &largest, lengths);
+    if (status == ATTUNE_OK && options->append)
+        status = add_append(recording, options);
     return status == ATTUNE_OK ? add_run(recording, &set, plan, &largest, args) : status;
 }
 
@@ -187,7 +204,7 @@ attune_status recording_create(const attune_plan *plan, attune_schedule *schedul
         status = cl_error(code, "clRetainCommandQueue");
     else {
         recording->queue = queue;
-        status = add_commands(recording, plan, schedule, args, &lengths);
+        status = add_commands(recording, plan, schedule, args, options, &lengths);
     }
     if (status == ATTUNE_OK)
         status = take_list(recording, schedule, &lengths);

@@ -7,11 +7,11 @@
 #include "run.h"
 #include "schedule.h"
 
-/* The update of the schedule, the configurations, the merge. */
-#define RECORDING_MAX_COMMANDS (1 + PLAN_MAX_CONFIGS + 1)
+/* The update of the schedule, the append, the configurations, the merge. */
+#define RECORDING_MAX_COMMANDS (2 + PLAN_MAX_CONFIGS + 1)
 
 /* A command waits for those of the phase before it. */
-enum recorded_phase { PHASE_UPDATE, PHASE_CONFIGS, PHASE_MERGE };
+enum recorded_phase { PHASE_BEFORE, PHASE_CONFIGS, PHASE_MERGE };
 
 struct recorded_command {
     cl_kernel kernel; /* its own, with all arguments set */

@@ -150,6 +150,8 @@ typedef struct attune_device_info {
 
 /* ----------------------------------------------------------------------------------------------- context */
 
+/* On a CPU device the driver's threads and the engine's share the cores: OpenMP's, which spin when they have nothing to do, take half of them
+ * while a run is under way. Set OMP_WAIT_POLICY=passive (GOMP_SPINCOUNT=0 is the same for libgomp) before the process starts. */
 typedef struct attune_context attune_context;
 
 /* Options of attune_context_create and attune_context_adopt. Strings are copied. */
@@ -216,11 +218,20 @@ typedef enum attune_operation {
     /* K and V are contiguous ragged tensors: sequence b owns the rows from sum(kv_len[0..b)) on. */
     ATTUNE_PREFILL = 1,
     /* New tokens attend to a cached prefix (slots of a KV cache) and to themselves: query m of a sequence sits at
-     * prefix + m. The new K and V are contiguous ragged tensors beside Q. (SGLang's extend attention.) */
+     * prefix + m. The new K and V are contiguous ragged tensors beside Q. (SGLang's extend attention.) Appending them to the
+     * cache, for the steps after, is a call of its own, before or behind the run. */
     ATTUNE_EXTEND = 2,
-    /* All keys, the newest included, lie in the KV cache. */
+    /* All keys, the newest included, lie in the KV cache: the step's rows are appended before the run. (Without a layout: in contiguous
+     * ragged tensors.) */
     ATTUNE_DECODE = 3
 } attune_operation;
+
+/* Which for what: one new token a sequence, or a few that were drafted: DECODE, whose kernels split the keys. Chunks of a prompt
+ * (chunked prefill, a prefix that is shared): EXTEND; or DECODE with q_len above 1, right as well, but the kernels that are made for
+ * decode take their queries one by one, and the untuned default is one of those. A step that mixes chunks and decodes is fastest as
+ * two runs, EXTEND over the sequences with chunks and DECODE over the others: order the batch so that each kind's rows of Q and O, and rows of
+ * the block table, lie together, and give the second run their byte_offset (examples/mixed.c). One EXTEND run over all, where a decode is
+ * an extend by one token, is simplest; with shapes of both kinds in the plan's options each sequence gets a kernel for its lengths. */
 
 /* The numerics contract, part of every key. Accumulation is fp32 in both. */
 typedef enum attune_precision {
@@ -468,8 +479,10 @@ ATTUNE_API void attune_schedule_destroy(attune_schedule **schedule);
 /* Computes the work list of a step and enqueues its upload on queue, without blocking.
  *   q_len[batch]   new tokens of each sequence, >= 0 (rows of Q, O; for EXTEND also of the new K and V)
  *   kv_len[batch]  keys of each sequence, >= 0: for PREFILL its rows of K and V; for EXTEND prefix + q_len; for DECODE all
- * Sequences follow each other without gaps in the ragged tensors. One batch may mix lengths freely.
- * The arrays are read during the call only. event may be NULL; the caller releases it.
+ * Sequences follow each other without gaps in the ragged tensors. One batch may mix lengths freely. A sequence without new tokens
+ * (q_len 0: idle, or padding of a batch of fixed size) costs nothing and writes nothing; its kv_len may be 0, or what it has: then its
+ * rows or pages must be there as for others, for what follows starts behind them, and they count for max_kv_tokens.
+ * The arrays are read during the call only. event may be NULL, is released by the caller, and completes with the upload, not with runs.
  * The schedule holds two buffers and fills them in turn: runs enqueued before this call keep reading the other one. So
  * one update may be made while the previous step is in flight; the one after it must be ordered behind that step's runs
  * (same in-order queue, or the wait list). BUSY is returned when the copy of the update before last has not finished.
@@ -500,7 +513,8 @@ ATTUNE_API attune_status attune_schedule_update_device(attune_schedule *schedule
 /* Tensors of one run. Which are needed depends on the descriptor's operation; others stay ATTUNE_MEMORY_NONE. Nq = sum of
  * q_len, Nkv = rows of the contiguous K and V: sum of kv_len (PREFILL, DECODE without a layout) or Nq (EXTEND).
  * The page table comes as CSR (kv_indptr and kv_indices) or as a 2-D block table, whichever is given; each sequence has
- * ceil(cached keys / page_size) entries, in order of position. Indices are int32, one after the other; tables of int64 cannot be
+ * ceil(cached keys / page_size) entries, in order of position. Cached keys are all kv_len of DECODE, and the prefix of EXTEND, kv_len -
+ * q_len: kv_indptr then counts the pages of the prefix, not of kv_len, while a row of a block table may go on behind what is read. Indices are int32, one after the other; tables of int64 cannot be
  * said and must be converted. Their values are not looked at, but by a plan with validate set. */
 typedef struct attune_attention_args {
     size_t size;
@@ -540,7 +554,9 @@ ATTUNE_API attune_status attune_launcher_create(const attune_plan *plan, attune_
 ATTUNE_API void attune_launcher_destroy(attune_launcher **launcher);
 
 /* Enqueues the attention of one step on queue behind the wait list; event (may be NULL, released by the caller) completes
- * with it. schedule must have been updated before. Does not block, allocate, compile or take a contended lock.
+ * with all of it. A run may be several commands: its event is that of the last, or of a marker behind them, and on a queue with
+ * profiling START and END are those of that one alone. To time a run, take the END of a marker enqueued before it and the END of its
+ * event, on an in-order queue. schedule must have been updated before. Does not block, allocate, compile or take a contended lock.
  * Every argument is checked before anything is enqueued.
  * Errors: NULL_ARGUMENT, STRUCT_SIZE, MISMATCH (plan and schedule; schedule never updated; two page tables; strides of a cache
  * that are not its layout's), INVALID_SIZE (a sequence with more cached keys than the layout has slots), MISSING_TENSOR,
@@ -577,8 +593,8 @@ ATTUNE_API attune_status attune_merge_states(attune_launcher *launcher, const at
                                              cl_command_queue queue, cl_uint num_wait, const cl_event *wait,
                                              cl_event *event);
 
-/* One step's commands, recorded to be enqueued again and again with little work for the host: a run, and before it the update of
- * its schedule from lengths on the device if so wanted. Devices that list cl_khr_command_buffer get a command buffer; on others
+/* One step's commands, recorded to be enqueued again and again with little work for the host: a run, and before it, if so wanted,
+ * the update of its schedule from lengths on the device and the append of its new rows to the KV cache. Devices that list cl_khr_command_buffer get a command buffer; on others
  * kernels with their arguments set are enqueued one by one. Results are those of attune_attention_run, bit for bit.
  *
  * Between replays the contents of every buffer may change: queries, keys, page tables, lengths, and the schedule's work list.
@@ -592,28 +608,38 @@ ATTUNE_API attune_status attune_merge_states(attune_launcher *launcher, const at
  * schedule may be destroyed before the recording, the context may not. */
 typedef struct attune_recording attune_recording;
 
+/* Below, with the KV cache. */
+typedef struct attune_kv_launcher attune_kv_launcher;
+struct attune_kv_append_args;
+
 typedef struct attune_recording_options {
     size_t size;
     /* Lengths that replays read, as for attune_schedule_update_device. NULL, both: replays take the list as it is, from
      * calls of attune_schedule_update or attune_schedule_update_device between them. */
     const attune_tensor *q_len, *kv_len;
     int32_t batch; /* sequences of q_len and kv_len; 0 without */
+    /* An append, as by attune_kv_append, that each replay does before the attention: the step's new rows of K and V go to the slots
+     * that slot_mapping holds when it is replayed. num_tokens is the most that any step has; slots of the tokens that a step lacks
+     * are negative. NULL, both: none. kv_launcher may be destroyed before the recording. */
+    attune_kv_launcher *kv_launcher;
+    const struct attune_kv_append_args *append;
 } attune_recording_options;
 
-#define ATTUNE_RECORDING_OPTIONS_INIT {sizeof(attune_recording_options), NULL, NULL, 0}
+#define ATTUNE_RECORDING_OPTIONS_INIT {sizeof(attune_recording_options), NULL, NULL, 0, NULL, NULL}
 
 /* Checks everything and records it for queue; enqueues nothing. options may be NULL. args and options are read during the
  * call only. schedule needs options.max_kv_len, a recorded update also options.device_lengths; without a recorded update it must
  * have been updated once.
- * Errors: those of attune_attention_run and attune_schedule_update_device; INVALID_SIZE (schedule without max_kv_len), UNSUPPORTED
- * (plan with validate set). */
+ * Errors: those of attune_attention_run, attune_schedule_update_device and attune_kv_append; NULL_ARGUMENT (append without kv_launcher, or the
+ * reverse), INVALID_SIZE (schedule without max_kv_len), UNSUPPORTED (plan with validate set). */
 ATTUNE_API attune_status attune_recording_create(const attune_plan *plan, attune_schedule *schedule,
                                                  const attune_attention_args *args, cl_command_queue queue,
                                                  const attune_recording_options *options, attune_recording **out);
 /* Its replays must have finished. */
 ATTUNE_API void attune_recording_destroy(attune_recording **recording);
 
-/* Enqueues the recorded commands behind the wait list; event (may be NULL, released by the caller) completes with them. queue:
+/* Enqueues the recorded commands behind the wait list; event (may be NULL, released by the caller) completes with all of them, as that
+ * of attune_attention_run; of a command buffer its START and END span the whole. queue:
  * best the recording's own; on another one of the same context and device, commands are enqueued one by one. Replays may
  * follow each other without waiting; those in flight together on an out-of-order queue must be ordered by the caller, as
  * they share their buffers. Does not block or compile.
@@ -639,10 +665,8 @@ ATTUNE_API attune_status attune_attention_host(attune_context *context, const at
  * OVERLAP (but V may be the first dims of K, on both sides of a call), MISMATCH (strides of a cache that are not the layout's),
  * WRONG_CONTEXT, UNSUPPORTED (memory of another type, images), OPENCL, DEVICE_LOST. */
 
-/* The kernel objects of one layout for one thread. Not thread-safe; the context must outlive it, the layout need not. */
-typedef struct attune_kv_launcher attune_kv_launcher;
-
-/* Compiles the operations for caches in layout; source_dtype is the type of the rows that attune_kv_append takes. Blocks:
+/* attune_kv_launcher: the kernel objects of one layout for one thread. Not thread-safe; the context must outlive it, the layout need
+ * not. Compiles the operations for caches in layout; source_dtype is the type of the rows that attune_kv_append takes. Blocks:
  * milliseconds with warm caches, else seconds. Errors: NULL_ARGUMENT, DTYPE, BUILD, OPENCL, DEVICE_MEMORY, OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_kv_launcher_create(const attune_kv_layout *layout, attune_dtype source_dtype,
                                                    attune_kv_launcher **out);

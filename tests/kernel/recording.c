@@ -34,7 +34,9 @@ static const struct {
      "plain_row:WG_SIZE=32"},
     {"prefill:hq=2,hkv=1,d=64,q=fp32,kv=fp32,prec=strict,causal=1,new=1/40/1,kvlen=3000/40/600",
      "plain_row:WG_SIZE=32"},
+    {"decode:hq=4,hkv=2,d=64,kv=fp16,page=16,kvlen=40/3/77,new=1/1/2", NULL},
 };
+#define DECODE_CASE 3
 #define NUM_CASES (sizeof cases / sizeof cases[0])
 
 /* A device_run beside which the same plan runs the same tensors afresh. */
@@ -124,6 +126,73 @@ static attune_status record(struct bench *b, cl_command_queue queue, bool update
     return recording_create(run->plan, run->schedule, &run->device.args, queue, &options, command_buffers, out);
 }
 
+/* Rows of new tokens, and where they go. */
+struct new_rows {
+    attune_kv_launcher *launcher;
+    attune_kv_append_args args;
+    size_t cache_bytes; /* of K */
+    unsigned char *before, *expected, *got;
+};
+
+#define NEW_TOKENS 5 /* one more than the step has */
+
+static attune_tensor device_memory(size_t bytes)
+{
+    attune_tensor t = ATTUNE_TENSOR_INIT;
+    cl_int code;
+    t.type = ATTUNE_MEMORY_CL;
+    t.cl = clCreateBuffer(attune_context_cl(context), CL_MEM_READ_WRITE, bytes, NULL, &code);
+    return t;
+}
+
+static void new_rows_create(struct bench *b, struct new_rows *n)
+{
+    const struct check_run *run = &b->d.run;
+    OK(attune_kv_launcher_create(run->device.layout, ATTUNE_FP32, &n->launcher));
+    n->args = (attune_kv_append_args)ATTUNE_KV_APPEND_ARGS_INIT;
+    n->args.num_tokens = NEW_TOKENS;
+    n->args.k = device_memory(NEW_TOKENS * 2 * 64 * sizeof(float));
+    n->args.v = device_memory(NEW_TOKENS * 2 * 64 * sizeof(float));
+    n->args.slot_mapping = device_memory(NEW_TOKENS * sizeof(int32_t));
+    n->args.k_cache = run->device.args.k_cache;
+    n->args.v_cache = run->device.args.v_cache;
+    n->cache_bytes = run->workload.k_cache.bytes;
+    n->before = malloc(n->cache_bytes);
+    n->expected = malloc(n->cache_bytes);
+    n->got = malloc(n->cache_bytes);
+    clEnqueueReadBuffer(run->queue, n->args.k_cache.cl, CL_TRUE, 0, n->cache_bytes, n->before, 0, NULL, NULL);
+}
+
+static void new_rows_destroy(struct new_rows *n)
+{
+    clReleaseMemObject(n->args.k.cl);
+    clReleaseMemObject(n->args.v.cl);
+    clReleaseMemObject(n->args.slot_mapping.cl);
+    free(n->before);
+    free(n->expected);
+    free(n->got);
+}
+
+/* Each sequence's last key gets a new row; one token is of no sequence. */
+static void draw_rows(struct bench *b, struct new_rows *n, uint64_t step)
+{
+    const struct check_run *run = &b->d.run;
+    int32_t slots[NEW_TOKENS] = {-1, -1, -1, -1, -1};
+    float rows[2][NEW_TOKENS * 2 * 64];
+    struct rng rng;
+    rng_seed(&rng, 100 + step);
+    for (int32_t i = 0; i < run->problem->batch; i++) {
+        int32_t position = b->kv_len[i] - 1, page = position / 16;
+        if (position >= 0)
+            slots[i + 1] = run->workload.kv_indices[run->workload.kv_indptr[i] + page] * 16 + position % 16;
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof(float); i++)
+        (&rows[0][0])[i] = (float)(rng_double(&rng) * 4 - 2);
+    clEnqueueWriteBuffer(run->queue, n->args.slot_mapping.cl, CL_TRUE, 0, sizeof slots, slots, 0, NULL, NULL);
+    clEnqueueWriteBuffer(run->queue, n->args.k.cl, CL_TRUE, 0, sizeof rows[0], rows[0], 0, NULL, NULL);
+    clEnqueueWriteBuffer(run->queue, n->args.v.cl, CL_TRUE, 0, sizeof rows[1], rows[1], 0, NULL, NULL);
+}
+
 static bool has_command_buffers(void)
 {
     return cl_device_has_extension(&context->choice.device, "cl_khr_command_buffer");
@@ -167,6 +236,114 @@ static void replays_equal_fresh_runs(void **state)
             assert_null(recording);
             bench_destroy(&b);
         }
+}
+
+/* A replay's append is done before its attention reads, with the rows and slots of the moment; on any queue. */
+static void replays_append(void **state)
+{
+    (void)state;
+    for (int mode = 0; mode < 8; mode++) {
+        static struct bench b;
+        struct new_rows n;
+        attune_recording *recording;
+        bench_create(&b, DECODE_CASE);
+        struct check_run *run = &b.d.run;
+        new_rows_create(&b, &n);
+        cl_int code;
+        cl_command_queue queue =
+            clCreateCommandQueue(attune_context_cl(context), attune_context_device(context),
+                                 mode & 4 ? CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE : 0, &code);
+        attune_recording_options options = ATTUNE_RECORDING_OPTIONS_INIT;
+        options.kv_launcher = n.launcher;
+        options.append = &n.args;
+        if (mode & 1)
+            options.q_len = &b.d.q_len, options.kv_len = &b.d.kv_len, options.batch = run->problem->batch;
+        change(&b, 0);
+        OK(attune_schedule_update(run->schedule, run->queue, run->problem->batch, b.q_len, b.kv_len, 0, NULL, NULL));
+        OK(recording_create(run->plan, run->schedule, &run->device.args, queue, &options, mode & 2, &recording));
+        for (uint64_t step = 0; step < 4; step++) {
+            change(&b, step);
+            draw_rows(&b, &n, step);
+            OK(attune_kv_append(n.launcher, &n.args, run->queue, 0, NULL, NULL));
+            run_fresh(&b, step);
+            clEnqueueReadBuffer(run->queue, n.args.k_cache.cl, CL_TRUE, 0, n.cache_bytes, n.expected, 0, NULL, NULL);
+            clEnqueueWriteBuffer(run->queue, n.args.k_cache.cl, CL_TRUE, 0, n.cache_bytes, n.before, 0, NULL, NULL);
+            OK(workload_device_poison(&run->device, run->queue, step));
+            OK(attune_schedule_update(run->schedule, run->queue, run->problem->batch, b.q_len, b.kv_len, 0, NULL,
+                                      NULL));
+            clFinish(run->queue);
+            if (step == 1) /* the recording has what it needs */
+                attune_kv_launcher_destroy(&n.launcher);
+            OK(attune_recording_run(recording, queue, 0, NULL, NULL));
+            clFinish(queue);
+            compare(&b, "replay with an append", step);
+            clEnqueueReadBuffer(run->queue, n.args.k_cache.cl, CL_TRUE, 0, n.cache_bytes, n.got, 0, NULL, NULL);
+            assert_memory_equal(n.got, n.expected, n.cache_bytes);
+            if (cl_device_is_pocl(&context->choice.device)) /* the scripted driver appends nothing */
+                assert_true(memcmp(n.got, n.before, n.cache_bytes) != 0);
+            memcpy(n.before, n.got, n.cache_bytes);
+            if (!n.launcher)
+                OK(attune_kv_launcher_create(run->device.layout, ATTUNE_FP32, &n.launcher));
+        }
+        attune_recording_destroy(&recording);
+        clReleaseCommandQueue(queue);
+        attune_kv_launcher_destroy(&n.launcher);
+        new_rows_destroy(&n);
+        bench_destroy(&b);
+    }
+}
+
+/* What a recorded append is refused for, before anything is recorded. */
+static void bad_appends(void **state)
+{
+    (void)state;
+    static struct bench b;
+    struct new_rows n;
+    attune_recording *recording = NULL;
+    bench_create(&b, DECODE_CASE);
+    struct check_run *run = &b.d.run;
+    new_rows_create(&b, &n);
+    change(&b, 0);
+    OK(attune_schedule_update(run->schedule, run->queue, run->problem->batch, b.q_len, b.kv_len, 0, NULL, NULL));
+    attune_recording_options options = ATTUNE_RECORDING_OPTIONS_INIT;
+#define RECORD() \
+    attune_recording_create(run->plan, run->schedule, &run->device.args, run->queue, &options, &recording)
+    options.append = &n.args;
+    assert_int_equal(RECORD(), ATTUNE_ERROR_NULL_ARGUMENT);
+    assert_non_null(strstr(attune_last_error(), "kv_launcher is NULL"));
+    options.append = NULL;
+    options.kv_launcher = n.launcher;
+    assert_int_equal(RECORD(), ATTUNE_ERROR_NULL_ARGUMENT);
+    assert_non_null(strstr(attune_last_error(), "append is NULL"));
+    options.append = &n.args;
+    n.args.num_tokens = NEW_TOKENS + 1;
+    assert_int_equal(RECORD(), ATTUNE_ERROR_BUFFER_TOO_SMALL);
+    n.args.num_tokens = -1;
+    assert_int_equal(RECORD(), ATTUNE_ERROR_INVALID_SIZE);
+    n.args.num_tokens = NEW_TOKENS;
+    n.args.size = 0;
+    assert_int_equal(RECORD(), ATTUNE_ERROR_STRUCT_SIZE);
+    n.args.size = sizeof n.args;
+    attune_context *other = check_context(getenv("TEST_BACKEND") ? getenv("TEST_BACKEND") : "cpu");
+    attune_kv_layout_options foreign = problem_layout(run->problem, run->workload.num_slots);
+    attune_kv_layout *layout;
+    OK(attune_kv_layout_create(other, &foreign, &layout));
+    OK(attune_kv_launcher_create(layout, ATTUNE_FP32, &options.kv_launcher));
+    assert_int_equal(RECORD(), ATTUNE_ERROR_WRONG_CONTEXT);
+    assert_null(recording);
+    attune_kv_launcher_destroy(&options.kv_launcher);
+    attune_kv_layout_destroy(&layout);
+    attune_context_destroy(&other);
+    options.kv_launcher = n.launcher;
+    n.args.num_tokens = 0; /* nothing to append is not wrong */
+    OK(RECORD());
+    OK(attune_recording_run(recording, run->queue, 0, NULL, NULL));
+    clFinish(run->queue);
+#undef RECORD
+    attune_recording_destroy(&recording);
+    attune_kv_launcher_destroy(&n.launcher);
+    new_rows_destroy(&n);
+    bench_destroy(&b);
 }
 
 /* Layers share one schedule: the first recording updates it, the others follow; nobody waits in between. */
@@ -334,6 +511,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replays_equal_fresh_runs),
+        cmocka_unit_test(replays_append),
+        cmocka_unit_test(bad_appends),
         cmocka_unit_test(recordings_follow_each_other),
         cmocka_unit_test(replays_wait_and_signal),
         cmocka_unit_test(bad_input),
