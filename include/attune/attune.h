@@ -228,7 +228,7 @@ typedef enum attune_operation {
 
 /* Which for what: one new token a sequence, or a few that were drafted: DECODE, whose kernels split the keys. Chunks of a prompt
  * (chunked prefill, a prefix that is shared): EXTEND; or DECODE with q_len above 1, right as well, but the kernels that are made for
- * decode take their queries one by one, and the untuned default is one of those. A step that mixes chunks and decodes is fastest as
+ * decode take few queries at a time, and the untuned default is one of those. A step that mixes chunks and decodes is fastest as
  * two runs, EXTEND over the sequences with chunks and DECODE over the others: order the batch so that each kind's rows of Q and O, and rows of
  * the block table, lie together, and give the second run their byte_offset (examples/mixed.c). One EXTEND run over all, where a decode is
  * an extend by one token, is simplest; with shapes of both kinds in the plan's options each sequence gets a kernel for its lengths. */
