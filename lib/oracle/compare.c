@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "oracle.h"
+#include "compare.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/base.h"
+#include "oracle.h"
 
-/* 0 where both are the same infinity or both NaN; infinity where one of them is not finite and the other differs. */
-static double difference(double value, double ref)
+double difference(double value, double ref)
 {
     if (value == ref || (isnan(value) && isnan(ref)))
         return 0.0;
@@ -14,50 +15,83 @@ static double difference(double value, double ref)
     return isnan(error) ? INFINITY : error;
 }
 
-struct oracle_error oracle_compare(const float *o, const double *ref, size_t count, const float *lse,
-                                   const double *lse_ref, size_t lse_count)
+struct distance distance_of(const float *values, const double *ref, size_t count)
 {
-    struct oracle_error error = {0};
-    double error_squares = 0.0, ref_squares = 0.0;
+    struct distance distance = {0.0, 0.0};
+    double squares = 0.0;
     for (size_t i = 0; i < count; i++) {
-        double abs_error = difference((double)o[i], ref[i]);
-        error.max_abs = fmax(error.max_abs, abs_error);
-        error_squares += abs_error * abs_error;
-        ref_squares += isfinite(ref[i]) ? ref[i] * ref[i] : 0.0;
+        double error = difference((double)values[i], ref[i]);
+        distance.max_abs = fmax(distance.max_abs, error);
+        squares += error * error;
     }
-    if (error_squares > 0.0)
-        error.relative = sqrt(error_squares) / sqrt(ref_squares);
-    if (!lse || !lse_ref)
-        return error;
-    for (size_t i = 0; i < lse_count; i++) {
-        double abs_error = difference((double)lse[i], lse_ref[i]);
-        if (isfinite(abs_error))
-            abs_error /= fmax(1.0, fabs(lse_ref[i]));
-        error.lse = fmax(error.lse, abs_error);
-    }
+    distance.norm = sqrt(squares);
+    return distance;
+}
+
+double norm_of(const double *values, size_t count)
+{
+    double squares = 0.0;
+    for (size_t i = 0; i < count; i++)
+        squares += isfinite(values[i]) ? values[i] * values[i] : 0.0;
+    return sqrt(squares);
+}
+
+/* Of the rows first .. end - 1. */
+static struct oracle_error error_of_rows(const struct oracle_reference *reference, int64_t first, int64_t end,
+                                         const float *o, const float *lse)
+{
+    int64_t dim = reference->head_dim_vo;
+    size_t count = (size_t)((end - first) * dim);
+    struct distance distance = distance_of(o + first * dim, reference->o + first * dim, count);
+    struct oracle_error error = {.max_abs = distance.max_abs};
+    if (distance.norm > 0.0)
+        error.relative = distance.norm / norm_of(reference->o + first * dim, count);
+    for (int64_t row = first; row < end; row++)
+        error.lse = fmax(error.lse, difference((double)lse[row], reference->lse[row]) / reference->lse_unit[row]);
     return error;
 }
 
-/* An infinite error is never within its bound: the plain implementation's may be infinite as well. */
-static bool within(double figure, double bound)
+/* Keeps what is furthest over its bound. An infinite error is over any: the plain implementations' may be infinite too.
+ */
+static void consider(struct oracle_judgement *worst, int32_t sequence, const char *figure, double value, double bound)
 {
-    return isfinite(figure) && figure <= bound;
+    double share = isfinite(value) ? value / bound : INFINITY;
+    double most = isfinite(worst->value) ? worst->value / worst->bound : INFINITY;
+    if (!(share > most))
+        return;
+    worst->sequence = sequence;
+    worst->figure = figure;
+    worst->value = value;
+    worst->bound = bound;
 }
 
-attune_status oracle_verdict(const struct oracle_error *error, const struct oracle_error *plain)
+static void judge(struct oracle_judgement *worst, int32_t sequence, const struct oracle_error *error,
+                  const struct oracle_error *plain)
 {
-    double bound = 2.0 * plain->max_abs + 1e-6;
-    if (!within(error->max_abs, bound))
-        return set_error(ATTUNE_ERROR_NOT_VERIFIED,
-                         "max_abs error %.3g is over its bound %.3g (2 x the plain implementation's + 1e-6)",
-                         error->max_abs, bound);
-    bound = 2.0 * plain->relative + 1e-6;
-    if (!within(error->relative, bound))
-        return set_error(ATTUNE_ERROR_NOT_VERIFIED,
-                         "relative error %.3g is over its bound %.3g (2 x the plain implementation's + 1e-6)",
-                         error->relative, bound);
-    bound = fmax(1e-5, 2.0 * plain->lse);
-    if (!within(error->lse, bound))
-        return set_error(ATTUNE_ERROR_NOT_VERIFIED, "lse error %.3g is over its bound %.3g", error->lse, bound);
-    return ATTUNE_OK;
+    consider(worst, sequence, "max_abs", error->max_abs, 2.0 * plain->max_abs + 1e-6);
+    consider(worst, sequence, "relative", error->relative, 2.0 * plain->relative + 1e-6);
+    consider(worst, sequence, "lse", error->lse, fmax(1e-5, 2.0 * plain->lse));
+}
+
+attune_status oracle_judge(const struct oracle_reference *reference, const float *o, const float *lse,
+                           struct oracle_judgement *judgement)
+{
+    const int64_t *first = reference->first_row;
+    int32_t batch = reference->batch;
+    struct oracle_judgement worst = {.sequence = -1, .figure = "max_abs", .value = 0.0, .bound = 1.0};
+    worst.error = error_of_rows(reference, 0, first[batch], o, lse);
+    for (int32_t b = 0; b < batch; b++) {
+        struct oracle_error error = error_of_rows(reference, first[b], first[b + 1], o, lse);
+        judge(&worst, b, &error, &reference->plain[b]);
+    }
+    judge(&worst, -1, &worst.error, &reference->plain[batch]);
+    if (judgement)
+        *judgement = worst;
+    if (isfinite(worst.value) && worst.value <= worst.bound)
+        return ATTUNE_OK;
+    char whose[48] = "the batch";
+    if (worst.sequence >= 0)
+        snprintf(whose, sizeof whose, "sequence %d", (int)worst.sequence);
+    return set_error(ATTUNE_ERROR_NOT_VERIFIED, "%s error %.3g of %s is over its bound %.3g", worst.figure, worst.value,
+                     whose, worst.bound);
 }

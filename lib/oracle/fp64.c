@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rows.h"
+#include "evaluate.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,24 +44,31 @@ static void add_scaled(double *restrict sum, double factor, const float *restric
         sum[d] += factor * (double)values[d];
 }
 
-static void row_fp64(const struct oracle_row *row, void *priv)
+struct row_result row_fp64(const struct oracle_row *row, double *logits, double *o)
 {
-    struct fp64_state *state = priv;
-    double *o = state->o + row->index * row->head_dim_vo;
     for (int32_t d = 0; d < row->head_dim_vo; d++)
         o[d] = 0.0;
-    state->lse[row->index] = -INFINITY;
+    struct row_result result = {-INFINITY, 0.0};
     if (row->first_key == row->end_key)
-        return;
-    double largest = row_logits(row, state->logits), sum = 0.0;
+        return result;
+    double largest = row_logits(row, logits), sum = 0.0;
     for (int64_t j = row->first_key; j < row->end_key; j++) {
-        double p = exp(state->logits[j] - largest);
+        double p = exp(logits[j] - largest);
         sum += p;
         add_scaled(o, p, row->values[j], row->head_dim_vo);
+        if (fabs(logits[j]) > result.largest_logit)
+            result.largest_logit = fabs(logits[j]);
     }
     for (int32_t d = 0; d < row->head_dim_vo; d++)
         o[d] /= sum;
-    state->lse[row->index] = largest + log(sum);
+    result.lse = largest + log(sum);
+    return result;
+}
+
+static void keep_row(const struct oracle_row *row, void *priv)
+{
+    struct fp64_state *state = priv;
+    state->lse[row->index] = row_fp64(row, state->logits, state->o + row->index * row->head_dim_vo).lse;
 }
 
 attune_status oracle_attention_fp64(const struct oracle_input *input, double *o, double *lse)
@@ -70,7 +77,7 @@ attune_status oracle_attention_fp64(const struct oracle_input *input, double *o,
     struct fp64_state state = {calloc((size_t)longest + 1, sizeof(double)), o, lse};
     if (!state.logits)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "oracle: no memory for %lld logits", (long long)longest);
-    attune_status status = oracle_for_each_row(input, row_fp64, &state);
+    attune_status status = oracle_for_each_row(input, NULL, keep_row, &state);
     free(state.logits);
     return status;
 }

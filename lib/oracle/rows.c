@@ -100,37 +100,75 @@ static void gather(const struct oracle_input *input, const struct sequence *sequ
     }
 }
 
-static void rows_of_sequence(const struct oracle_input *input, const struct sequence *sequence,
-                             const struct gathered *gathered, oracle_row_function function, void *priv)
+/* What of the rows a call takes, and how far it is. */
+struct walk {
+    const struct oracle_input *input;
+    struct oracle_share share;
+    bool by_row; /* too few sequences and KV heads to share those out */
+    int64_t unit;
+    struct gathered gathered;
+    oracle_row_function function;
+    void *priv;
+};
+
+/* The rows that share one sequence's keys of one KV head. */
+static void rows_of_unit(struct walk *walk, const struct sequence *sequence, int32_t b, int32_t kv_head)
 {
+    const struct oracle_input *input = walk->input;
     const attune_attention_desc *desc = input->desc;
-    int32_t group_size = desc->num_q_heads / desc->num_kv_heads;
+    const struct oracle_share *share = &walk->share;
     struct oracle_row row = {.desc = desc,
+                             .sequence = b,
                              .head_dim_qk = desc->head_dim_qk,
                              .head_dim_vo = oracle_head_dim_vo(desc),
-                             .keys = gathered->keys,
-                             .values = gathered->values,
+                             .keys = walk->gathered.keys,
+                             .values = walk->gathered.values,
                              .scale = desc->scale != 0.0f ? (double)desc->scale : 1.0 / sqrt(desc->head_dim_qk)};
-    for (int32_t head = 0; head < desc->num_q_heads; head++) {
-        if (head % group_size == 0)
-            gather(input, sequence, head / group_size, gathered);
-        for (int64_t i = 0; i < sequence->q_len; i++) {
-            int64_t token = sequence->q_start + i;
-            row.index = token * desc->num_q_heads + head;
-            row.q = input->q + token * input->q_stride_token + head * input->q_stride_head;
-            visible_keys(desc, sequence, i, &row.first_key, &row.end_key);
-            function(&row, priv);
-        }
+    int64_t group_size = desc->num_q_heads / desc->num_kv_heads;
+    bool has_gathered = false;
+    for (int64_t n = 0; n < group_size * sequence->q_len; n++) {
+        int64_t i = n % sequence->q_len, head = kv_head * group_size + n / sequence->q_len;
+        int64_t token = sequence->q_start + i;
+        row.index = token * desc->num_q_heads + head;
+        if ((walk->by_row && n % share->parts != share->part) || (share->wanted && !share->wanted[row.index]))
+            continue;
+        if (!has_gathered)
+            gather(input, sequence, kv_head, &walk->gathered);
+        has_gathered = true;
+        row.q = input->q + token * input->q_stride_token + head * input->q_stride_head;
+        visible_keys(desc, sequence, i, &row.first_key, &row.end_key);
+        walk->function(&row, walk->priv);
     }
 }
 
-attune_status oracle_for_each_row(const struct oracle_input *input, oracle_row_function function, void *priv)
+static void rows_of_sequence(struct walk *walk, const struct sequence *sequence, int32_t b)
+{
+    for (int32_t kv_head = 0; kv_head < walk->input->desc->num_kv_heads; kv_head++, walk->unit++)
+        if (walk->by_row || walk->unit % walk->share.parts == walk->share.part)
+            rows_of_unit(walk, sequence, b, kv_head);
+}
+
+/* Sequences and KV heads are shared out where there are enough for equal parts: each gathers its keys once. */
+static bool share_by_row(const struct oracle_input *input, int32_t parts)
+{
+    int64_t sequences = 0;
+    for (int32_t b = 0; b < input->batch; b++)
+        sequences += input->q_len[b] > 0;
+    return sequences * input->desc->num_kv_heads < 4 * (int64_t)parts;
+}
+
+attune_status oracle_for_each_row(const struct oracle_input *input, const struct oracle_share *share,
+                                  oracle_row_function function, void *priv)
 {
     size_t blocks = (size_t)oracle_max_kv_len(input) / KEY_BLOCK + 1;
-    struct gathered gathered = {calloc(blocks * KEY_BLOCK * (size_t)input->desc->head_dim_qk, sizeof(float)),
-                                calloc(blocks * KEY_BLOCK, sizeof(float *))};
+    struct walk walk = {.input = input, .share = {0, 1, NULL}, .function = function, .priv = priv};
+    if (share)
+        walk.share = *share;
+    walk.by_row = share_by_row(input, walk.share.parts);
+    walk.gathered.keys = calloc(blocks * KEY_BLOCK * (size_t)input->desc->head_dim_qk, sizeof(float));
+    walk.gathered.values = calloc(blocks * KEY_BLOCK, sizeof(float *));
     attune_status status = ATTUNE_OK;
-    if (!gathered.keys || !gathered.values)
+    if (!walk.gathered.keys || !walk.gathered.values)
         status = set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "oracle: no memory for %zu keys", blocks * KEY_BLOCK);
     struct sequence sequence = {0};
     for (int32_t b = 0; b < input->batch && status == ATTUNE_OK; b++) {
@@ -140,11 +178,11 @@ attune_status oracle_for_each_row(const struct oracle_input *input, oracle_row_f
         sequence.prefix = sequence.kv_len - new_len;
         sequence.pages = sequence.prefix > 0 ? input->kv_indices + input->kv_indptr[b] : NULL;
         if (sequence.q_len > 0)
-            rows_of_sequence(input, &sequence, &gathered, function, priv);
+            rows_of_sequence(&walk, &sequence, b);
         sequence.q_start += sequence.q_len;
         sequence.new_start += new_len;
     }
-    free(gathered.keys);
-    free(gathered.values);
+    free(walk.gathered.keys);
+    free(walk.gathered.values);
     return status;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reference.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,80 +81,19 @@ attune_status reference_create(const attune_problem *problem, int number, uint64
     return ATTUNE_OK;
 }
 
-static void set_free(struct input_set *set)
-{
-    free(set->o);
-    free(set->lse);
-    set->o = set->lse = NULL;
-}
-
 void reference_destroy(struct reference *reference)
 {
-    set_free(&reference->real);
+    oracle_reference_free(&reference->real.reference);
     for (int i = 0; i < NUM_EDGE_SETS; i++)
-        set_free(&reference->edges[i]);
+        oracle_reference_free(&reference->edges[i].reference);
     attune_problem_destroy(&reference->edge_problem);
 }
 
 /* ---- oracle */
 
-struct plain_job {
-    const struct oracle_input *input;
-    float *o, *lse;
-    attune_status status;
-};
-
-static void *run_plain(void *priv)
-{
-    struct plain_job *job = priv;
-    job->status = oracle_attention_plain(job->input, job->o, job->lse);
-    return NULL;
-}
-
-/* The plain implementation stores its output in O's type too. */
-static void round_to(attune_dtype dtype, float *values, size_t count)
-{
-    for (size_t i = 0; i < count && dtype != ATTUNE_FP32; i++)
-        values[i] =
-            dtype == ATTUNE_FP16 ? half_to_float(float_to_half(values[i])) : bf16_to_float(float_to_bf16(values[i]));
-}
-
-static attune_status run_oracles(struct input_set *set, const struct oracle_input *input)
-{
-    float *o = calloc(set->num_values + 1, sizeof *o), *lse = calloc(set->num_rows + 1, sizeof *lse);
-    double *o_ref = calloc(set->num_values + 1, sizeof *o_ref), *lse_ref = calloc(set->num_rows + 1, sizeof *lse_ref);
-    attune_status status = ATTUNE_ERROR_OUT_OF_MEMORY;
-    if (o && lse && o_ref && lse_ref) {
-        struct plain_job job = {input, o, lse, ATTUNE_OK};
-        pthread_t thread;
-        bool threaded = !pthread_create(&thread, NULL, run_plain, &job);
-        if (!threaded)
-            run_plain(&job);
-        status = oracle_attention_fp64(input, o_ref, lse_ref);
-        if (threaded)
-            pthread_join(thread, NULL);
-        if (status == ATTUNE_OK)
-            status = job.status;
-    }
-    if (status == ATTUNE_OK) {
-        round_to(set->problem->desc.o_dtype, o, set->num_values);
-        set->plain = oracle_compare(o, o_ref, set->num_values, lse, lse_ref, set->num_rows);
-        set->o = o_ref;
-        set->lse = lse_ref;
-    } else {
-        free(o_ref);
-        free(lse_ref);
-    }
-    free(o);
-    free(lse);
-    return status == ATTUNE_OK
-               ? ATTUNE_OK
-               : set_error(status, "out of memory for the reference of %s", attune_problem_text(set->problem));
-}
-
 attune_status input_set_compute(struct input_set *set)
 {
-    if (set->o)
+    if (set->reference.o)
         return ATTUNE_OK;
     struct workload workload;
     attune_status status = workload_create(set->problem, &set->options, &workload);
@@ -168,28 +106,21 @@ attune_status input_set_compute(struct input_set *set)
     set->geometry.widened = NULL;
     set->num_rows = (size_t)workload.q_tokens * (size_t)set->heads;
     set->num_values = set->num_rows * (size_t)set->dim;
-    status = run_oracles(set, &input);
+    status = oracle_reference_create(&input, &set->reference);
     workload_destroy(&workload);
-    return status;
+    return status == ATTUNE_OK
+               ? ATTUNE_OK
+               : set_error(status, "out of memory for the reference of %s", attune_problem_text(set->problem));
 }
 
 static attune_status share_set(const struct input_set *from, struct input_set *to)
 {
-    if (!from->o || to->o)
+    if (!from->reference.o || to->reference.o)
         return ATTUNE_OK;
-    to->o = malloc((from->num_values + 1) * sizeof *to->o);
-    to->lse = malloc((from->num_rows + 1) * sizeof *to->lse);
-    if (!to->o || !to->lse) {
-        set_free(to);
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a reference");
-    }
-    memcpy(to->o, from->o, from->num_values * sizeof *to->o);
-    memcpy(to->lse, from->lse, from->num_rows * sizeof *to->lse);
     to->geometry = from->geometry;
     to->num_values = from->num_values;
     to->num_rows = from->num_rows;
-    to->plain = from->plain;
-    return ATTUNE_OK;
+    return oracle_reference_copy(&from->reference, &to->reference);
 }
 
 attune_status reference_share(const struct reference *from, struct reference *to)

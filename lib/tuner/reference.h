@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the supervisor knows of a problem and a worker must not: the fp64 oracle's output and the plain implementation's
- * error, for the workload itself and for a small one of the same descriptor with lengths and values that bite.
+ * What the supervisor knows of a problem and a worker must not: the fp64 oracle's output and the plain implementations'
+ * errors, for the workload itself and for a small one of the same descriptor with lengths and values that bite.
  */
 #ifndef ATTUNE_TUNER_REFERENCE_H
 #define ATTUNE_TUNER_REFERENCE_H
@@ -17,8 +17,7 @@ struct input_set {
     struct workload_tensor geometry; /* of O: no data */
     int32_t heads, dim;
     size_t num_values, num_rows; /* of O, of LSE */
-    double *o, *lse;             /* NULL until computed; packed */
-    struct oracle_error plain;
+    struct oracle_reference reference; /* empty until computed */
     uint32_t generation;        /* worker that has it loaded */
     char digest[HASH_HEX_SIZE]; /* of the inputs as loaded */
     uint64_t poison_seed;       /* what its outputs were last filled with */

@@ -116,17 +116,30 @@ static const char *pattern_name(enum workload_pattern pattern)
     return (unsigned)pattern < PATTERN_COUNT ? names[pattern] : "other";
 }
 
+/* Figure, bound and input of what was refused. */
+static void say_refused(struct candidate *candidate, const struct input_set *set)
+{
+    const struct oracle_judgement *judgement = &candidate->judgement;
+    char whose[80] = "";
+    if (judgement->sequence >= 0)
+        text_printf(whose, sizeof whose, "sequence %d of q_len %d, kv_len %d; ", (int)judgement->sequence,
+                    (int)set->problem->q_len[judgement->sequence], (int)set->problem->kv_len[judgement->sequence]);
+    text_printf(candidate->reason, sizeof candidate->reason,
+                "%s error %.3g is over its bound %.3g (%s%s, %s values of magnitude %g)", judgement->figure,
+                judgement->value, judgement->bound, whose,
+                set->id == candidate->error_set ? "workload" : "short lengths", pattern_name(set->options.pattern),
+                (double)set->options.magnitude);
+}
+
 static attune_outcome judge(struct candidate *candidate, const struct input_set *set, const float *o, const float *lse)
 {
-    struct oracle_error error = oracle_compare(o, set->o, set->num_values, lse, set->lse, set->num_rows);
-    if (set->id == candidate->error_set && !(error.max_abs < candidate->error.max_abs)) /* NaN: the first */
-        candidate->error = error;
-    attune_status status = oracle_verdict(&error, &set->plain);
+    attune_status status = oracle_judge(&set->reference, o, lse, &candidate->judgement);
+    const struct oracle_error *error = &candidate->judgement.error;
+    if (set->id == candidate->error_set && !(error->max_abs < candidate->error.max_abs)) /* NaN: the first */
+        candidate->error = *error;
     if (status != ATTUNE_OK) {
         conclude(candidate, ATTUNE_OUTCOME_WRONG, "");
-        text_printf(candidate->reason, sizeof candidate->reason, "%s (%s, %s values of magnitude %g)", attune_last_error(),
-                 set->id == candidate->error_set ? "workload" : "short lengths", pattern_name(set->options.pattern),
-                 (double)set->options.magnitude);
+        say_refused(candidate, set);
         return candidate->outcome;
     }
     candidate->checks++;

@@ -17,9 +17,11 @@ struct candidate {
     double span_ms;            /* of the last sample, by the device's events; 0 = unknown */
     int32_t launches;          /* a sample */
     struct oracle_error error; /* of the workload; of the worst run seen */
-    uint32_t generation;       /* worker that holds its plans */
-    int error_set;             /* input set that error is of */
-    int32_t checks;            /* comparisons passed */
+    struct oracle_judgement
+        judgement;       /* of the last comparison: where the outcome is WRONG by the contract, what was refused */
+    uint32_t generation; /* worker that holds its plans */
+    int error_set;       /* input set that error is of */
+    int32_t checks;      /* comparisons passed */
 };
 
 void candidate_init(struct candidate *candidate, int slot, const struct kernel_config *config);

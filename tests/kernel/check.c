@@ -124,16 +124,11 @@ static attune_status make_results(struct check_run *run)
     size_t rows = result_rows(run) + 1, count = result_size(run) + 1; /* no allocation of 0 bytes */
     run->o = malloc(count * sizeof *run->o);
     run->lse = malloc(rows * sizeof *run->lse);
-    run->plain_o = malloc(count * sizeof *run->plain_o);
-    run->plain_lse = malloc(rows * sizeof *run->plain_lse);
-    run->ref_o = malloc(count * sizeof *run->ref_o);
-    run->ref_lse = malloc(rows * sizeof *run->ref_lse);
-    if (!run->o || !run->lse || !run->plain_o || !run->plain_lse || !run->ref_o || !run->ref_lse)
+    if (!run->o || !run->lse)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory");
     struct oracle_input input;
     workload_oracle_input(run->problem, &run->workload, &input);
-    attune_status status = oracle_attention_fp64(&input, run->ref_o, run->ref_lse);
-    return status != ATTUNE_OK ? status : oracle_attention_plain(&input, run->plain_o, run->plain_lse);
+    return oracle_reference_create(&input, &run->reference);
 }
 
 attune_status check_run_create(attune_context *context, const char *problem, const attune_plan_options *plan_options,
@@ -164,12 +159,9 @@ attune_status check_run_compare(struct check_run *run, uint64_t poison)
         workload_device_read(&run->device, run->problem, &run->workload, run->queue, poison, run->o, run->lse, &intact);
     if (status != ATTUNE_OK)
         return status;
-    size_t rows = result_rows(run), count = result_size(run);
-    struct oracle_error error = oracle_compare(run->o, run->ref_o, count, run->lse, run->ref_lse, rows);
-    struct oracle_error plain = oracle_compare(run->plain_o, run->ref_o, count, run->plain_lse, run->ref_lse, rows);
     if (!intact)
         return set_error(ATTUNE_ERROR_NOT_VERIFIED, "bytes outside o, lse and the workspace were written");
-    return oracle_verdict(&error, &plain);
+    return oracle_judge(&run->reference, run->o, run->lse, NULL);
 }
 
 void check_run_destroy(struct check_run *run)
@@ -184,10 +176,7 @@ void check_run_destroy(struct check_run *run)
         clReleaseCommandQueue(run->queue);
     free(run->o);
     free(run->lse);
-    free(run->plain_o);
-    free(run->plain_lse);
-    free(run->ref_o);
-    free(run->ref_lse);
+    oracle_reference_free(&run->reference);
 }
 
 const char *check_problem(attune_context *context, const char *problem, const char *config,

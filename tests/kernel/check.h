@@ -18,8 +18,7 @@ struct check_run {
     attune_launcher *launcher;
     cl_command_queue queue; /* in order */
     float *o, *lse;         /* packed result of check_run_read */
-    double *ref_o, *ref_lse;
-    float *plain_o, *plain_lse;
+    struct oracle_reference reference;
 };
 
 /* The four steps of a check; failures are in attune_last_error(). destroy also after a failed create. */

@@ -387,88 +387,228 @@ static void plain_sums_in_natural_order_without_fusing(void **state)
     assert_true(lse64 == 0x1p-46);
 }
 
-static void compare_measures(void **state)
+/* Two sequences of one row each, one head, two dims: right o (3, 4) and (0, 1), lse 10 and 0.5, of which the second counts by
+ * the unit 2. */
+struct judged {
+    int64_t first_row[3];
+    double ref[4], lse_ref[2], lse_unit[2];
+    struct oracle_error plain[3];
+    struct oracle_reference reference;
+};
+
+static void judged_init(struct judged *j)
 {
-    (void)state;
-    /* Errors 0 and 0.5 against (3, 4): norm 5. lse errors 1 of 10, and 0.25 absolute below 1. */
-    double ref[] = {3, 4}, lse_ref[] = {10, 0.5, -INFINITY};
-    float o[] = {3, 4.5f}, lse[] = {11, 0.75f, -INFINITY};
-    struct oracle_error error = oracle_compare(o, ref, 2, lse, lse_ref, 3);
-    assert_true(error.max_abs == 0.5 && near(error.relative, 0.1, 1e-15) && error.lse == 0.25);
-    error = oracle_compare(o, ref, 2, NULL, NULL, 0);
-    assert_true(error.max_abs == 0.5 && error.lse == 0.0);
-    lse[1] = 0.5f;
-    assert_true(near(oracle_compare(o, ref, 2, lse, lse_ref, 3).lse, 0.1, 1e-15));
-    double zero_ref[] = {0, 0};
-    float zeros[] = {0, -0.0f};
-    error = oracle_compare(zeros, zero_ref, 2, NULL, NULL, 0);
-    assert_true(error.max_abs == 0.0 && error.relative == 0.0);
+    *j = (struct judged){{0, 1, 2}, {3, 4, 0, 1}, {10, 0.5}, {10, 2}, {{0, 0, 0}}, {0}};
+    for (int i = 0; i < 3; i++)
+        j->plain[i] = (struct oracle_error){1e-3, 1e-4, 1e-3};
+    j->reference = (struct oracle_reference){2, 2, j->first_row, j->ref, j->lse_ref, j->lse_unit, j->plain};
 }
 
-static void compare_finds_what_is_not_finite(void **state)
+/* Judges the right results with an error added to values of row 0 or 1. figure NULL: they pass. */
+static void expect_judged(struct judged *j, int row, double o, double lse, const char *figure)
 {
-    (void)state;
-    double ref[] = {3, 4};
-    float bad[] = {NAN, INFINITY, -INFINITY};
-    for (int i = 0; i < 3; i++) {
-        float first[] = {bad[i], 4}, second[] = {3, bad[i]};
-        struct oracle_error error = oracle_compare(first, ref, 2, second, ref, 2);
-        assert_true(isinf(error.max_abs) && isinf(error.relative) && isinf(error.lse));
-        error = oracle_compare(second, ref, 2, first, ref, 2);
-        assert_true(isinf(error.max_abs) && isinf(error.relative) && isinf(error.lse));
-    }
-    double nan_ref[] = {NAN, 4};
-    float nan_o[] = {NAN, 6};
-    struct oracle_error same = oracle_compare(nan_o, nan_ref, 2, nan_o, nan_ref, 2);
-    assert_true(same.max_abs == 2.0 && same.relative == 0.5 && same.lse == 0.5);
-    double empty_ref[] = {-INFINITY};
-    float lse[] = {-1e30f};
-    assert_true(isinf(oracle_compare(NULL, NULL, 0, lse, empty_ref, 1).lse));
-    lse[0] = INFINITY;
-    assert_true(isinf(oracle_compare(NULL, NULL, 0, lse, empty_ref, 1).lse));
-    lse[0] = NAN;
-    assert_true(isinf(oracle_compare(NULL, NULL, 0, lse, empty_ref, 1).lse));
-    lse[0] = -INFINITY;
-    assert_true(oracle_compare(NULL, NULL, 0, lse, empty_ref, 1).lse == 0.0);
-}
-
-static void expect_verdict(struct oracle_error error, const char *figure)
-{
-    static const struct oracle_error plain = {1e-3, 1e-4, 1e-3};
-    attune_status status = oracle_verdict(&error, &plain);
+    float values[4], lses[2];
+    for (int i = 0; i < 4; i++)
+        values[i] = (float)(j->ref[i] + (i == 2 * row ? o : 0));
+    for (int i = 0; i < 2; i++)
+        lses[i] = (float)(j->lse_ref[i] + (i == row ? lse : 0));
+    struct oracle_judgement judgement;
+    attune_status status = oracle_judge(&j->reference, values, lses, &judgement);
     if (!figure) {
-        assert_int_equal(status, ATTUNE_OK);
+        if (status != ATTUNE_OK)
+            fail_msg("%s", attune_last_error());
         return;
     }
     assert_int_equal(status, ATTUNE_ERROR_NOT_VERIFIED);
+    assert_string_equal(judgement.figure, figure);
+    assert_true(!(isfinite(judgement.value) && judgement.value <= judgement.bound));
     if (!strstr(attune_last_error(), figure))
         fail_msg("\"%s\" lacks \"%s\"", attune_last_error(), figure);
 }
 
-static void verdict_applies_each_bound(void **state)
+static void judgement_measures(void **state)
 {
     (void)state;
-    double slack = 1e-12;
-    struct oracle_error at = {2e-3 + 1e-6 - slack, 2e-4 + 1e-6 - slack, 1e-5 - slack};
-    expect_verdict(at, NULL);
-    expect_verdict((struct oracle_error){0.00201, 0, 0},
-                   "max_abs error 0.00201 is over its bound 0.002");
-    expect_verdict((struct oracle_error){2e-3 + 1e-6 + slack, 0, 0}, "max_abs");
-    expect_verdict((struct oracle_error){0, 0.0003, 0},
-                   "relative error 0.0003 is over its bound 0.000201");
-    expect_verdict((struct oracle_error){0, 2e-4 + 1e-6 + slack, 0}, "relative");
-    expect_verdict((struct oracle_error){0, 0, 2e-3 - slack}, NULL);
-    expect_verdict((struct oracle_error){0, 0, 3e-3}, "lse error 0.003 is over its bound 0.002");
-    expect_verdict((struct oracle_error){NAN, 0, 0}, "max_abs");
-    /* Without any error of the plain one: the absolute terms alone; and an infinite error never passes. */
-    struct oracle_error exact = {0}, error = {1e-6, 1e-6, 1e-5}, broken = {INFINITY, INFINITY, INFINITY};
-    assert_int_equal(oracle_verdict(&error, &exact), ATTUNE_OK);
-    error.lse = 1e-5 + slack;
-    assert_int_equal(oracle_verdict(&error, &exact), ATTUNE_ERROR_NOT_VERIFIED);
-    error.lse = 1e-5;
-    error.max_abs = 1.1e-6;
-    assert_int_equal(oracle_verdict(&error, &exact), ATTUNE_ERROR_NOT_VERIFIED);
-    assert_int_equal(oracle_verdict(&broken, &broken), ATTUNE_ERROR_NOT_VERIFIED);
+    struct judged j;
+    judged_init(&j);
+    float o[] = {3, 4.5f, 0, 1}, lse[] = {11, 0.75f};
+    struct oracle_judgement judgement;
+    oracle_judge(&j.reference, o, lse, &judgement);
+    /* Error 0.5 of a norm of sqrt(26); lse 1 of 10. */
+    assert_true(judgement.error.max_abs == 0.5 && near(judgement.error.relative, 0.5 / sqrt(26), 1e-15));
+    assert_true(near(judgement.error.lse, 0.125, 1e-15));
+    /* The figure that is furthest over its bound: relative 0.1 of sequence 0 over 2e-4. */
+    assert_true(judgement.sequence == 0 && !strcmp(judgement.figure, "relative"));
+    assert_true(near(judgement.value, 0.1, 1e-15) && near(judgement.bound, 2.01e-4, 1e-15));
+    assert_non_null(strstr(attune_last_error(), "relative error 0.1 of sequence 0 is over its bound 0.000201"));
+    /* Right, and 0 where 0 is right. */
+    o[1] = 4, lse[0] = 10, lse[1] = 0.5f, o[2] = -0.0f;
+    assert_int_equal(oracle_judge(&j.reference, o, lse, &judgement), ATTUNE_OK);
+    assert_true(judgement.error.max_abs == 0 && judgement.error.relative == 0 && judgement.error.lse == 0);
+}
+
+static void judgement_finds_what_is_not_finite(void **state)
+{
+    (void)state;
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) {
+        struct judged j;
+        judged_init(&j);
+        for (int row = 0; row < 2; row++) {
+            expect_judged(&j, row, (double)bad[i], 0, "max_abs");
+            expect_judged(&j, row, 0, (double)bad[i], "lse");
+        }
+        /* Nor where the plain ones are as bad. */
+        for (int p = 0; p < 3; p++)
+            j.plain[p] = (struct oracle_error){INFINITY, INFINITY, INFINITY};
+        expect_judged(&j, 1, (double)bad[i], 0, "max_abs");
+        expect_judged(&j, 1, 0, (double)bad[i], "lse");
+    }
+    /* NaN where NaN is right, no keys where there are none. */
+    struct judged j;
+    judged_init(&j);
+    j.ref[2] = NAN;
+    j.lse_ref[1] = NAN;
+    j.lse_unit[1] = 1;
+    expect_judged(&j, 0, 0, 0, NULL);
+    float o[] = {3, 4, NAN, 1}, lse[] = {10, -1e30f};
+    j.lse_ref[1] = -INFINITY;
+    assert_int_equal(oracle_judge(&j.reference, o, lse, NULL), ATTUNE_ERROR_NOT_VERIFIED);
+    lse[1] = -INFINITY;
+    assert_int_equal(oracle_judge(&j.reference, o, lse, NULL), ATTUNE_OK);
+}
+
+static void judgement_applies_each_bound(void **state)
+{
+    (void)state;
+    struct judged j;
+    judged_init(&j);
+    double slack = 2e-6; /* of fp32 values of some units */
+    for (int i = 0; i < 3; i++)
+        j.plain[i].relative = 1; /* each figure by itself */
+    expect_judged(&j, 0, 2e-3 + 1e-6 - slack, 0, NULL);
+    expect_judged(&j, 0, 2e-3 + 1e-6 + slack, 0, "max_abs");
+    expect_judged(&j, 1, 0, 2 * 2e-3 - slack, NULL);
+    expect_judged(&j, 1, 0, 2 * 2e-3 + slack, "lse");
+    for (int i = 0; i < 3; i++)
+        j.plain[i] = (struct oracle_error){1, 1e-4, 0};
+    expect_judged(&j, 1, 2e-4, 0, NULL); /* of a norm of 1 */
+    expect_judged(&j, 1, 2.1e-4, 0, "relative");
+    expect_judged(&j, 1, 0, 2 * 0.9e-5, NULL);
+    expect_judged(&j, 1, 0, 2 * 1.1e-5, "lse");
+    /* Without any error of the plain ones: the absolute terms alone. */
+    for (int i = 0; i < 3; i++)
+        j.plain[i] = (struct oracle_error){0, 0, 0};
+    expect_judged(&j, 1, 0.9e-6, 0, NULL);
+    expect_judged(&j, 1, 1.1e-6, 0, "max_abs");
+}
+
+/* A sequence is judged by its own plain errors, and the batch by its norm. */
+static void judgement_is_of_each_sequence(void **state)
+{
+    (void)state;
+    struct judged j;
+    judged_init(&j);
+    j.plain[1] = (struct oracle_error){0, 0, 0};
+    expect_judged(&j, 0, 1e-3, 0, NULL);
+    expect_judged(&j, 1, 1e-5, 0, "max_abs");
+    expect_judged(&j, 1, 0, 1e-4, "lse");
+    j.plain[1] = j.plain[0] = (struct oracle_error){1, 1, 1};
+    expect_judged(&j, 0, 1e-3, 0, NULL);
+    expect_judged(&j, 0, 1.5e-3, 0, "relative");
+}
+
+/* ---- references */
+
+/* Sequences of one row, one head: query 1 against kv_len keys of head_dim 1. */
+static void reference_of(const attune_attention_desc *desc, int32_t batch, const int32_t *kv_len, const float *q,
+                         const float *k, const float *v, struct oracle_reference *out)
+{
+    int32_t q_len[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    struct oracle_input input = packed_input(desc, batch, q_len, kv_len, q, k, v);
+    assert_int_equal(oracle_reference_create(&input, out), ATTUNE_OK);
+}
+
+/* Logits 1000 and 999: half a unit in the last place of a logit is 3e-5, and that of a result between 0 and 1 much less; beside
+ * it a row of one key, and one where the other key's weight is exp(-1000). A largest error of the batch as the bound would let errors
+ * of 1e-5 through in those. */
+static void rows_without_plain_errors_get_none(void **state)
+{
+    (void)state;
+    attune_attention_desc desc = scalar_desc();
+    desc.scale = 0.1f;
+    int32_t kv_len[] = {2, 1, 2};
+    float q[] = {100.1f, 100.1f, 100.1f}, k[] = {100.1f, 99.99f, 33.33f, 100, -100}, v[] = {1, -1, 0.5f, 1, 5};
+    struct oracle_reference reference;
+    reference_of(&desc, 3, kv_len, q, k, v, &reference);
+    assert_true(reference.plain[0].max_abs > 5e-6);
+    for (int b = 1; b < 3; b++)
+        assert_true(reference.plain[b].max_abs == 0 && reference.plain[b].relative == 0);
+    float o[3], lse[3];
+    for (int b = 0; b < 3; b++) {
+        o[b] = (float)reference.o[b];
+        lse[b] = (float)reference.lse[b];
+    }
+    assert_int_equal(oracle_judge(&reference, o, lse, NULL), ATTUNE_OK);
+    o[2] *= 1 - 6e-6f; /* as if the largest key's weight were not 1 */
+    assert_int_equal(oracle_judge(&reference, o, lse, NULL), ATTUNE_ERROR_NOT_VERIFIED);
+    assert_non_null(strstr(attune_last_error(), "of sequence 2"));
+    oracle_reference_free(&reference);
+}
+
+/* max(1, |lse|, largest |logit| / 100), whichever key that is of. */
+static void lse_counts_by_the_largest_logit(void **state)
+{
+    (void)state;
+    attune_attention_desc desc = scalar_desc();
+    int32_t kv_len[] = {1, 2, 2, 2};
+    float q[] = {1, 1, 1, 1}, k[] = {0.5f, 4, -300, -5000, -5000, 20, 0}, v[] = {1, 1, 1, 1, 1, 1, 1};
+    struct oracle_reference reference;
+    reference_of(&desc, 4, kv_len, q, k, v, &reference);
+    const double expected[] = {1, 4, 5000 - log(2), 20};
+    for (int i = 0; i < 4; i++)
+        if (!near(reference.lse_unit[i], expected[i], 1e-7))
+            fail_msg("row %d: %g, not %g", i, reference.lse_unit[i], expected[i]);
+    oracle_reference_free(&reference);
+    k[1] = 1;
+    reference_of(&desc, 4, kv_len, q, k, v, &reference);
+    assert_true(near(reference.lse_unit[1], 3, 1e-7));
+    oracle_reference_free(&reference);
+}
+
+/* The bound of a row is no draw: the largest of many orders. One row, dim 64, two keys whose logits of some hundreds compete: its
+ * plain error in the natural order is anything from nothing to the usual. */
+static void few_rows_are_evaluated_in_many_orders(void **state)
+{
+    (void)state;
+    attune_attention_desc desc = scalar_desc();
+    desc.head_dim_qk = 64;
+    desc.head_dim_vo = 1;
+    double least = INFINITY, least_natural = INFINITY;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct rng rng;
+        rng_seed(&rng, seed);
+        float q[64], k[128], v[] = {1, -1}, o, lse;
+        double ahead = 0;
+        for (int i = 0; i < 64; i++) {
+            q[i] = (float)(20 * rng_double(&rng) - 10);
+            k[i] = (float)(20 * rng_double(&rng) - 10);
+            k[64 + i] = (float)(20 * rng_double(&rng) - 10);
+            ahead += i ? (double)q[i] * (double)(k[i] - k[64 + i]) : 0;
+        }
+        q[0] = 10;
+        k[64] = k[0] + (float)(ahead / 10);
+        int32_t kv_len = 2;
+        struct oracle_reference reference;
+        reference_of(&desc, 1, &kv_len, q, k, v, &reference);
+        least = fmin(least, reference.plain[0].max_abs);
+        plain_row(&desc, 2, q, k, v, &o, &lse);
+        least_natural = fmin(least_natural, fabs((double)o - reference.o[0]));
+        assert_true(reference.plain[0].max_abs >= fabs((double)o - reference.o[0]) * 0.999);
+        oracle_reference_free(&reference);
+    }
+    if (!(least > 5e-6 && least_natural < least / 10))
+        fail_msg("least error over 200 rows %g, of the natural order alone %g", least, least_natural);
 }
 
 int main(void)
@@ -488,9 +628,13 @@ int main(void)
         cmocka_unit_test(fast_rounds_what_enters_the_products),
         cmocka_unit_test(plain_stores_the_output_type),
         cmocka_unit_test(plain_sums_in_natural_order_without_fusing),
-        cmocka_unit_test(compare_measures),
-        cmocka_unit_test(compare_finds_what_is_not_finite),
-        cmocka_unit_test(verdict_applies_each_bound),
+        cmocka_unit_test(judgement_measures),
+        cmocka_unit_test(judgement_finds_what_is_not_finite),
+        cmocka_unit_test(judgement_applies_each_bound),
+        cmocka_unit_test(judgement_is_of_each_sequence),
+        cmocka_unit_test(rows_without_plain_errors_get_none),
+        cmocka_unit_test(lse_counts_by_the_largest_logit),
+        cmocka_unit_test(few_rows_are_evaluated_in_many_orders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "oracle/evaluate.h"
 #include "oracle/oracle.h"
 
 #define MAX_BATCH 3
@@ -18,6 +19,7 @@
 #define MAX_TOKENS (MAX_BATCH * (MAX_LEN + MAX_PAGE))
 #define MAX_HEADS 6
 #define MAX_DIM 9
+#define MAX_ORDERS 48
 #define MAX_STRIDE (MAX_HEADS * (MAX_DIM + 2))
 
 /* Tensors are [token, head, dim] with random strides, and NaN wherever no attended value lies. */
@@ -250,19 +252,40 @@ static void expect_close(const double *values, const double *expected, size_t co
             fail_msg("seed %d: %s[%zu] is %.17g, the formula gives %.17g", seed, what, i, values[i], expected[i]);
 }
 
+/* One evaluation of all rows in a given order. */
+struct evaluation {
+    const struct order *order;
+    struct plain_room room;
+    struct results *results;
+};
+
+static void evaluate_row(const struct oracle_row *row, void *priv)
+{
+    struct evaluation *e = priv;
+    e->results->plain_lse[row->index] =
+        row_plain(row, e->order, &e->room, e->results->plain_o + row->index * row->head_dim_vo);
+}
+
 /* Errors that rounding Q and P costs with values up to 2 and logits of a few units; more would be a mistake. */
-static void expect_plain(const struct problem *problem, struct results *r, attune_precision precision,
-                         attune_dtype kv_dtype, double bound, int seed)
+static void expect_plain(const struct problem *problem, struct results *r, const struct orders *orders, int order,
+                         attune_precision precision, attune_dtype kv_dtype, double bound, int seed)
 {
     attune_attention_desc desc = problem->desc;
     desc.precision = precision;
     desc.kv_dtype = kv_dtype;
     struct oracle_input input = problem->input;
     input.desc = &desc;
-    assert_int_equal(oracle_attention_plain(&input, r->plain_o, r->plain_lse), ATTUNE_OK);
-    struct oracle_error error = oracle_compare(r->plain_o, r->o, problem->count, r->plain_lse, r->lse, problem->rows);
-    if (!(error.max_abs <= bound && error.lse <= bound))
-        fail_msg("seed %d: plain errors %g of o and %g of lse are over %g", seed, error.max_abs, error.lse, bound);
+    struct evaluation e = {&orders->order[order], {0}, r};
+    assert_int_equal(plain_room_create(&input, &e.room), ATTUNE_OK);
+    assert_int_equal(oracle_for_each_row(&input, NULL, evaluate_row, &e), ATTUNE_OK);
+    plain_room_free(&e.room);
+    for (size_t i = 0; i < problem->count; i++)
+        if (!(fabs((double)r->plain_o[i] - r->o[i]) <= bound))
+            fail_msg("seed %d, order %d: plain o[%zu] is %g, not %g", seed, order, i, (double)r->plain_o[i], r->o[i]);
+    for (size_t i = 0; i < problem->rows; i++)
+        if ((double)r->plain_lse[i] != r->lse[i] && !(fabs((double)r->plain_lse[i] - r->lse[i]) <= bound * 4))
+            fail_msg("seed %d, order %d: plain lse[%zu] is %g, not %g", seed, order, i, (double)r->plain_lse[i],
+                     r->lse[i]);
 }
 
 static void random_problems_agree_with_the_formula(void **state)
@@ -280,9 +303,14 @@ static void random_problems_agree_with_the_formula(void **state)
         formula(problem, r->formula_o, r->formula_lse);
         expect_close(r->o, r->formula_o, problem->count, "o", seed);
         expect_close(r->lse, r->formula_lse, problem->rows, "lse", seed);
-        expect_plain(problem, r, ATTUNE_STRICT, ATTUNE_BF16, 5e-6, seed);
-        expect_plain(problem, r, ATTUNE_FAST, ATTUNE_FP16, 1e-2, seed);
-        expect_plain(problem, r, ATTUNE_FAST, ATTUNE_BF16, 8e-2, seed);
+        struct orders orders;
+        assert_int_equal(orders_create(MAX_ORDERS, desc.head_dim_qk, &orders), ATTUNE_OK);
+        for (int order = seed % 4; order < MAX_ORDERS; order += 4) {
+            expect_plain(problem, r, &orders, order, ATTUNE_STRICT, ATTUNE_BF16, 5e-6, seed);
+            expect_plain(problem, r, &orders, order, ATTUNE_FAST, ATTUNE_FP16, 1e-2, seed);
+            expect_plain(problem, r, &orders, order, ATTUNE_FAST, ATTUNE_BF16, 8e-2, seed);
+        }
+        orders_free(&orders);
         free(problem);
     }
     free(r);
