@@ -27,6 +27,7 @@ static const char help[] =
     "  --backend B    zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
     "  --device D     NAME@PLATFORM, or as `attune help devices` says  [$ATTUNE_DEVICE or the first]\n"
     "  --cache-dir D  folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
+    "  --no-cache     read no user's cache, and keep nothing\n"
     "  --config C     measure this configuration instead of the tuned one\n"
     "  --rounds N     interleaved rounds, 1 to 1000       [7]\n"
     "  --seed N       of the inputs and the order         [1]\n"
@@ -55,7 +56,7 @@ struct bench_arguments {
     const char *config, *strategy;
     attune_target_options target;
     int64_t rounds, seed, page_size, max_configs, tests;
-    bool json, list, startup, host, search;
+    bool no_cache, json, list, startup, host, search;
 };
 
 /* One workload's figures. */
@@ -289,6 +290,7 @@ static bool read_arguments(struct bench_arguments *a, unsigned *mode, int argc, 
         {"backend", OPTION_TEXT, &a->target.backend, 0, 0, on_device},
         {"device", OPTION_TEXT, &a->target.device, 0, 0, on_device},
         {"cache-dir", OPTION_TEXT, &a->target.cache_dir, 0, 0, on_device},
+        {"no-cache", OPTION_FLAG, &a->no_cache, 0, 0, on_device},
         {"config", OPTION_TEXT, &a->config, 0, 0, MODE_MEASURE | MODE_HOST},
         {"rounds", OPTION_INTEGER, &a->rounds, 1, 1000, MODE_MEASURE},
         {"seed", OPTION_INTEGER, &a->seed, 0, INT64_MAX, MODE_MEASURE | MODE_SEARCH},
@@ -303,7 +305,7 @@ static bool read_arguments(struct bench_arguments *a, unsigned *mode, int argc, 
         {"tests", OPTION_INTEGER, &a->tests, 20, 1000, MODE_SEARCH},
         {NULL},
     };
-    return cli_parse(argc, argv, options, NULL) && choose_mode(a, mode) && cli_check_strategy(a->strategy, false);
+    return cli_parse(argc, argv, options, NULL) && cli_no_cache(a->no_cache, &a->target) && choose_mode(a, mode) && cli_check_strategy(a->strategy, false);
 }
 
 static enum exit_code run_mode(const struct bench_arguments *a, unsigned mode)

@@ -85,7 +85,7 @@ static void to_cache(attune_context *context, const char *key, cl_program progra
     if (!cl_program_binary(program, &data, &size))
         return;
     if (cache_binary_store(context->cache, key, data, size) != ATTUNE_OK)
-        log_message(&context->logger, ATTUNE_LOG_WARNING, "a compiled kernel is not cached: %s", attune_last_error());
+        cache_log_unwritten(context->cache, "a compiled kernel");
     free(data);
 }
 

@@ -33,6 +33,8 @@ static attune_status context_new(const attune_context_options *options, const st
         return status;
     }
     pthread_mutex_init(&context->programs_lock, NULL);
+    if (cache_check_user(options->cache_dir, places->user, false) != ATTUNE_OK)
+        log_message(&context->logger, ATTUNE_LOG_WARNING, "%s; nothing is kept on disk", attune_last_error());
     struct probe_record probe;
     select_probe(context->cache, &context->choice, &probe);
     *out = context;

@@ -35,6 +35,7 @@ static const struct command {
      "  --backend B   zw-m890, gpu or cpu            [$ATTUNE_BACKEND or zw-m890]\n"
      "  --device D    NAME@PLATFORM, or as `attune help devices` says  [$ATTUNE_DEVICE or the first]\n"
      "  --cache-dir D folder of the cache            [$ATTUNE_CACHE_DIR]\n"
+     "  --no-cache    keep nothing. Without it a cache that cannot be written is an error, at the start\n"
      "  --json        one JSON object\n"},
     {"tune", "search for the best kernels of workloads and remember them", command_tune,
      "usage: attune tune --workload W... | --suite S | --grid G... [options]\n"
@@ -62,6 +63,7 @@ static const struct command {
      "cache\n"
      "                      JSON; gzip where FILE ends in .gz), which attune search --space replays\n"
      "  --cache-dir D       folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
+     "  --no-cache          keep nothing. Without it a cache that cannot be written is an error, at the start\n"
      "  --no-compare        do not measure the plain row and fixed-tile kernels at the end\n"
      "  --json              JSON lines: every test, every result, the end (also of a run that failed, with the reason)\n"
      "  --quiet             no progress\n"
@@ -87,6 +89,7 @@ static const struct command {
      "  --seed N          of inputs and order                 [1]\n"
      "  --again           measure even where the cache answers\n"
      "  --cache-dir D     folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
+     "  --no-cache        keep nothing. Without it a cache that cannot be written is an error\n"
      "  --json            one JSON object\n"},
     {"search", "run search strategies on recorded spaces", command_search,
      "usage: attune search --space FILE [options]\n"

@@ -137,7 +137,9 @@ enum exit_code cli_failed(attune_status status, const char *what)
 {
     const char *text = attune_last_error();
     char *words = cli_words(text[0] ? text : attune_status_name(status));
-    cli_error("%s%s%s", what ? what : "", what ? ": " : "", words ? words : text);
+    bool cache = status == ATTUNE_ERROR_IO && !strncmp(text, "the cache ", 10) && cli_takes("no-cache");
+    cli_error("%s%s%s%s", what ? what : "", what ? ": " : "", words ? words : text,
+              cache ? "; --no-cache goes without it" : "");
     free(words);
     if (attune_last_build_log()[0])
         fprintf(stderr, "%s\n", attune_last_build_log());

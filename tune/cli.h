@@ -87,6 +87,8 @@ struct option {
  * items. */
 bool cli_parse(int argc, char **argv, const struct option *options, struct text_list *words);
 
+/* Whether the command has the option. */
+bool cli_takes(const char *name);
 /* Whether the option was among the arguments that cli_parse read last. */
 bool cli_given(const char *name);
 /* Whether all options that were given mean something in mode, a bit; names[] says what the modes' bits are called, from
@@ -99,6 +101,9 @@ bool cli_number(const char *text, double *out);
 
 /* True if --help or -h is among the arguments. */
 bool cli_asks_for_help(int argc, char **argv);
+
+/* --no-cache: nothing is read from or kept in a user's cache. False, with the error printed, beside --cache-dir. */
+bool cli_no_cache(bool given, attune_target_options *target);
 
 /* ---- workloads */
 

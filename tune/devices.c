@@ -134,28 +134,31 @@ static json_t *probe_json(const attune_probe_result *probe)
 
 enum exit_code command_probe(int argc, char **argv)
 {
-    bool json = false;
+    bool json = false, no_cache = false;
     attune_target_options target_options = ATTUNE_TARGET_OPTIONS_INIT;
     target_options.log = cli_log;
     const struct option options[] = {{"backend", OPTION_TEXT, &target_options.backend, 0, 0},
                                      {"device", OPTION_TEXT, &target_options.device, 0, 0},
                                      {"cache-dir", OPTION_TEXT, &target_options.cache_dir, 0, 0},
+                                     {"no-cache", OPTION_FLAG, &no_cache, 0, 0},
                                      {"json", OPTION_FLAG, &json, 0, 0},
                                      {NULL}};
-    if (!cli_parse(argc, argv, options, NULL))
+    if (!cli_parse(argc, argv, options, NULL) || !cli_no_cache(no_cache, &target_options))
         return EXIT_USAGE;
     attune_target *target;
     attune_status status = attune_target_create(&target, &target_options);
     if (status)
         return cli_failed(status, NULL);
-    attune_probe_result probe;
+    attune_probe_result probe = {.num_readings = 0};
     status = attune_probe(target, &probe);
     attune_target_destroy(&target);
-    if (status)
-        return cli_failed(status, "probe");
+    enum exit_code code = status ? cli_failed(status, "probe") : EXIT_DONE;
+    /* When only storage failed the readings are there all the same. */
+    if (status && !probe.num_readings)
+        return code;
     if (json)
         json_line(probe_json(&probe));
     else
         print_probe(&probe);
-    return EXIT_DONE;
+    return code;
 }

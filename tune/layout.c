@@ -15,7 +15,7 @@ struct layout_arguments {
     int64_t slots, rounds, seed;
     double *weights; /* owned */
     int32_t page_sizes[MAX_PAGE_SIZES];
-    bool again, json;
+    bool no_cache, again, json;
 };
 
 static bool read_arguments(struct layout_arguments *a, int argc, char **argv)
@@ -31,6 +31,7 @@ static bool read_arguments(struct layout_arguments *a, int argc, char **argv)
         {"backend", OPTION_TEXT, &a->target.backend, 0, 0},
         {"device", OPTION_TEXT, &a->target.device, 0, 0},
         {"cache-dir", OPTION_TEXT, &a->target.cache_dir, 0, 0},
+        {"no-cache", OPTION_FLAG, &a->no_cache, 0, 0},
         {"rounds", OPTION_INTEGER, &a->rounds, 1, 1000},
         {"max-seconds", OPTION_REAL, &a->choice.max_seconds, 0, 100000000},
         {"seed", OPTION_INTEGER, &a->seed, 0, INT64_MAX},
@@ -38,7 +39,7 @@ static bool read_arguments(struct layout_arguments *a, int argc, char **argv)
         {"json", OPTION_FLAG, &a->json, 0, 0},
         {NULL},
     };
-    if (!cli_parse(argc, argv, options, NULL))
+    if (!cli_parse(argc, argv, options, NULL) || !cli_no_cache(a->no_cache, &a->target))
         return false;
     if (!a->workloads.count) {
         cli_error("nothing to do: give --workload");
@@ -178,10 +179,11 @@ static enum exit_code choose(struct layout_arguments *a, const struct problem_se
     status =
         attune_kv_layout_choose(target, (const attune_problem *const *)set->problems, set->count, &a->choice, &choice);
     enum exit_code code = status ? cli_failed(status, NULL) : EXIT_DONE;
-    /* When storage failed the choice is there all the same. */
-    if ((!status || status == ATTUNE_ERROR_IO) && a->json)
+    /* When storage failed after measuring, the choice is there all the same. */
+    bool chosen = !status || (status == ATTUNE_ERROR_IO && choice.rounds > 0);
+    if (chosen && a->json)
         print_json(set, &info, &choice);
-    else if (!status || status == ATTUNE_ERROR_IO)
+    else if (chosen)
         print_choice(set, a, &info, &choice);
     attune_target_destroy(&target);
     return code;

@@ -105,7 +105,7 @@ static const char *option_of_member(const char *member, size_t length, char *nam
     return name;
 }
 
-static bool is_known(const char *name)
+bool cli_takes(const char *name)
 {
     for (size_t i = 0; i < num_known; i++)
         if (!strcmp(known[i].name, name))
@@ -122,7 +122,7 @@ char *cli_words(const char *text)
         char name[40];
         size_t length = strncmp(text, prefix, skip) ? 0 : strspn(text + skip, "abcdefghijklmnopqrstuvwxyz_");
         const char *option = length ? option_of_member(text + skip, length, name) : NULL;
-        if (option && is_known(option)) {
+        if (option && cli_takes(option)) {
             at += sprintf(at, "--%s", option);
             text += skip + length;
         } else {
@@ -292,4 +292,13 @@ bool cli_asks_for_help(int argc, char **argv)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
             return true;
     return false;
+}
+
+bool cli_no_cache(bool given, attune_target_options *target)
+{
+    if (given && target->cache_dir)
+        cli_error("give only one of --cache-dir and --no-cache");
+    else if (given)
+        target->cache_dir = "";
+    return !given || !*target->cache_dir;
 }

@@ -18,7 +18,7 @@ struct tune_arguments {
     attune_target_options target;
     attune_tune_options tune;
     int64_t budget_tests, seed;
-    bool retune, exhaustive, no_compare, json, quiet, dry_run;
+    bool no_cache, retune, exhaustive, no_compare, json, quiet, dry_run;
 };
 
 static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
@@ -34,6 +34,7 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
         {"backend", OPTION_TEXT, &a->target.backend, 0, 0},
         {"device", OPTION_TEXT, &a->target.device, 0, 0},
         {"cache-dir", OPTION_TEXT, &a->target.cache_dir, 0, 0},
+        {"no-cache", OPTION_FLAG, &a->no_cache, 0, 0, 0},
         {"budget-tests", OPTION_INTEGER, &a->budget_tests, 0, INT32_MAX},
         {"budget-seconds", OPTION_REAL, &a->tune.budget_seconds, 0, 100000000},
         {"strategy", OPTION_TEXT, &a->tune.strategy, 0, 0},
@@ -49,7 +50,7 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
         {"dry-run", OPTION_FLAG, &a->dry_run, 0, 0},
         {NULL},
     };
-    if (!cli_parse(argc, argv, options, NULL))
+    if (!cli_parse(argc, argv, options, NULL) || !cli_no_cache(a->no_cache, &a->target))
         return false;
     if (a->budget_tests != not_given)
         a->tune.budget_tests = (int32_t)a->budget_tests;
@@ -140,6 +141,21 @@ static void print_ratio(const char *label, const struct comparison *comparison, 
         printf("    %-11s not measured: %s\n", label, comparison->reason[baseline]);
 }
 
+static const char *what_became_of(const attune_tune_result *result)
+{
+    bool on_disk = result->entry_path[0];
+    if (result->hit)
+        return "answered by the cache";
+    if (!result->tests)
+        return "not tried";
+    if (!(result->time_ms > 0))
+        return "none: nothing was confirmed";
+    if (result->promoted)
+        return on_disk ? "written" : "not on disk";
+    /* Where there was no entry the default gets one, so that the next call need not search. */
+    return on_disk ? "written: nothing beat the untuned default" : "nothing beat what answered before";
+}
+
 static void print_result(const attune_problem *problem, const attune_tune_result *result,
                          const struct comparison *comparison, const char *simulated)
 {
@@ -163,12 +179,8 @@ static void print_result(const attune_problem *problem, const attune_tune_result
         printf("    %-11s %.3g at most, %.3g relative\n", "error", result->max_abs_err, result->rel_err);
     if (result->reason[0])
         printf("    %-11s %s\n", "reason", result->reason);
-    printf("    %-11s %s%s%s\n", "entry",
-           result->hit        ? "answered by the cache"
-           : result->promoted ? "written"
-                           : !result->tests   ? "not tried"
-                              : "no improvement: what was there stays",
-           result->entry_path[0] ? ": " : "", result->entry_path);
+    printf("    %-11s %s%s%s\n", "entry", what_became_of(result), result->entry_path[0] ? ": " : "",
+           result->entry_path);
 }
 
 static void print_json_result(const attune_problem *problem, const attune_tune_result *result,
@@ -216,14 +228,14 @@ static void add_to_geomeans(struct geomeans *means, const attune_tune_result *re
 }
 
 static void print_results(const struct tune_arguments *a, attune_target *target, const attune_device_info *info,
-                          const struct problem_set *set, const attune_tune_result *results)
+                          const struct problem_set *set, const attune_tune_result *results, bool compare)
 {
     struct geomeans means = {0};
     for (size_t i = 0; i < set->count; i++) {
         const attune_problem *problem = set->problems[i];
         struct comparison comparison = {{0}};
         /* A hit measured nothing, so it stays quick. */
-        if (!a->no_compare && !results[i].hit && results[i].config[0] && !interrupt_requested()) {
+        if (compare && !a->no_compare && !results[i].hit && results[i].time_ms > 0 && !interrupt_requested()) {
             attune_status status =
                 compare_with_baselines(target, problem, results[i].config, a->tune.seed, &comparison);
             if (status)
@@ -241,12 +253,22 @@ static void print_results(const struct tune_arguments *a, attune_target *target,
                100 * exp(means.log_share / (double)means.shares), exp(means.log_gain / (double)means.gains));
 }
 
+/* An error is the end, whatever the search had come to. */
+static const char *end_in_words(attune_tune_end end, enum exit_code code)
+{
+    static const char *const ends[] = {"done",          "no improvement",        "budget spent",
+                                       "interrupted",   "answered by the cache", "stopped by the environment",
+                                       "storage failed"};
+    bool failed = code != EXIT_DONE && code != EXIT_NO_IMPROVEMENT && code != EXIT_BUDGET && code != EXIT_INTERRUPTED;
+    if (failed && end != ATTUNE_TUNE_ENVIRONMENT && end != ATTUNE_TUNE_STORAGE)
+        return code == EXIT_DEVICE_LOST ? "device lost" : code == EXIT_WORKER ? "worker failed" : "failed";
+    return (size_t)end < sizeof ends / sizeof ends[0] ? ends[end] : "?";
+}
+
 static void print_summary(const struct tune_arguments *a, const attune_tune_summary *summary,
                           const attune_device_info *info, enum exit_code code)
 {
-    static const char *const ends[] = {"done",        "no improvement",        "budget spent",
-                                       "interrupted", "answered by the cache", "stopped by the environment"};
-    const char *end = (unsigned)summary->end < 6 ? ends[summary->end] : "?";
+    const char *end = end_in_words(summary->end, code);
     json_t *outcomes = json_object();
     char text[160];
     if (!a->json)
@@ -258,11 +280,12 @@ static void print_summary(const struct tune_arguments *a, const attune_tune_summ
             printf(", %s %d", name, (int)summary->outcomes[i]);
     }
     if (a->json) {
-        json_line(json_pack("{ss so sb so so si so so so si}", "event", "end", "end", json_text(end), "interrupted",
-                            interrupt_requested(), "backend", json_text(info->backend), "simulated",
-                            json_text(info->simulated), "tests", (int)summary->tests, "seconds",
-                            json_figure(summary->seconds), "journal", json_text(summary->journal), "outcomes", outcomes,
-                            "exit_code", (int)code));
+        cli_json_end(json_pack("{ss so sb so so si so so so}", "event", "end", "end", json_text(end), "interrupted",
+                               interrupt_requested(), "backend", json_text(info->backend), "simulated",
+                               json_text(info->simulated), "tests", (int)summary->tests, "seconds",
+                               json_figure(summary->seconds), "journal", json_text(summary->journal), "outcomes",
+                               outcomes),
+                     code, summary->reason[0] ? summary->reason : cli_first_error());
         return;
     }
     json_decref(outcomes);
@@ -295,11 +318,11 @@ static enum exit_code tune_on(struct tune_arguments *a, attune_target *target, c
     status = attune_tune(target, (const attune_problem *const *)set->problems, set->count, &a->tune, results, &summary);
     progress_end(&progress);
     enum exit_code code = status ? cli_failed(status, NULL) : code_of_end(summary.end);
-    /* When storage failed the winners so far are still in the results. */
-    if (!status || status == ATTUNE_ERROR_IO) {
-        print_results(a, target, &info, set, results);
+    /* When the run failed the winners so far are still in the results. */
+    if (!status || summary.tests)
+        print_results(a, target, &info, set, results, !status);
+    if (!status || summary.tests || a->json)
         print_summary(a, &summary, &info, code);
-    }
     return code;
 }
 

@@ -166,7 +166,8 @@ typedef struct attune_context_options {
      * or the backend's first device. Must be NULL for adopt. */
     const char *device;
     /* Folder of the user's cache. NULL: $ATTUNE_CACHE_DIR, else $XDG_CACHE_HOME/attune, else $HOME/.cache/attune.
-     * "" for no cache on disk. The environment is ignored in setuid programs. */
+     * "" for no cache on disk. The environment is ignored in setuid programs. A folder that cannot be used is a warning in the log; the
+     * context then keeps what it learns in memory. */
     const char *cache_dir;
     /* The attune-worker program, for ATTUNE_MEASURE and ATTUNE_EXHAUSTIVE. NULL: $ATTUNE_WORKER, else the one that belongs to the library:
      * of the build folder or the installation that it was loaded from, wherever that was moved to. */

@@ -134,7 +134,7 @@ typedef struct attune_target_options {
 
 typedef struct attune_target attune_target;
 
-/* Starts a worker that finds the device. Not thread-safe.
+/* Starts a worker that finds the device. A cache that cannot be used is a warning in the log. Not thread-safe.
  * Errors: WORKER, NO_PLATFORM, NO_DEVICE, ENUM, OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_target_create(attune_target **out, const attune_target_options *options);
 ATTUNE_API void attune_target_destroy(attune_target **target);
@@ -266,7 +266,7 @@ typedef struct attune_probe_result {
 /* Takes a few seconds. Each trial runs in a worker, so one that crashes or hangs costs its own figure; results of instructions
  * are compared with the host's. The outcome is kept in the user's cache, for the device, driver and backend: contexts and
  * targets made from then on compile kernels that use what was shown. Not thread-safe on one target.
- * Errors: NULL_ARGUMENT, WORKER, NO_DEVICE. */
+ * Errors: NULL_ARGUMENT, WORKER, NO_DEVICE, IO (it could not be kept: at the start where that can be known, else out is filled in). */
 ATTUNE_API attune_status attune_probe(attune_target *target, attune_probe_result *out);
 
 /* ---------------------------------------------------------------------------------------------------- tune */
@@ -277,8 +277,10 @@ typedef enum attune_tune_end {
     ATTUNE_TUNE_BUDGET = 2,         /* a budget ended the search; winners so far were confirmed and written */
     ATTUNE_TUNE_INTERRUPTED = 3,    /* the callback asked to stop; winners so far were written */
     ATTUNE_TUNE_HIT = 4,            /* every workload was answered by the cache; nothing was measured */
-    ATTUNE_TUNE_ENVIRONMENT = 5     /* nothing can be measured here now: tests in a row failed for causes outside of their kernels. The
+    ATTUNE_TUNE_ENVIRONMENT = 5,    /* nothing can be measured here now: tests in a row failed for causes outside of their kernels. The
                                        status is ENVIRONMENT, and the summary's reason names the cause */
+    ATTUNE_TUNE_STORAGE = 6         /* the journal, the cache or the record cannot be written. The status is IO, and the summary's reason
+                                       says which, and why; winners so far are in the results */
 } attune_tune_end;
 
 /* Progress of a tuning, passed after every test. Lives for the call. */
@@ -351,7 +353,7 @@ typedef struct attune_tune_summary {
     int32_t outcomes[16];               /* tests by attune_outcome */
     double seconds;
     char journal[512];
-    char reason[256];                   /* ENVIRONMENT: the cause; else "" */
+    char reason[256];                   /* ENVIRONMENT and STORAGE: the cause; else "" */
 } attune_tune_summary;
 
 /* Probes the device first where neither the cache nor the target has that (a few seconds).
@@ -359,8 +361,9 @@ typedef struct attune_tune_summary {
  * and writes the winners to the user's cache. results[num_problems]; summary may be NULL. Blocks for as long as the budget
  * allows. Whatever a candidate does (crash, hang, wrong answer) is a record in the journal and the search goes on.
  * Errors: UNSUPPORTED (a problem; no configuration of options.family is valid for any), ENUM (strategy), SYNTAX (family), MISMATCH
- * (record), WORKER, DEVICE_LOST (on every attempt), IO (journal, cache or record cannot be written; winners so far are in
- * results), OUT_OF_MEMORY. */
+ * (record), WORKER, DEVICE_LOST (on every attempt), IO (journal, cache or record cannot be written: at the start where that can be
+ * known, before anything is measured, else winners so far are in results. A cache_dir of "" says that nothing need be kept),
+ * OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
                                      const attune_tune_options *options, attune_tune_result *results,
                                      attune_tune_summary *summary);
@@ -421,7 +424,7 @@ typedef struct attune_kv_choice_options {
  * page sizes, and answered from there; what is tuned later counts when it is made again.
  * Blocks. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, MISMATCH (problems that cannot share a cache), UNSUPPORTED (a
  * problem), NOT_VERIFIED (candidate 0 could not be measured), WORKER, NO_DEVICE, DEVICE_LOST, OUT_OF_MEMORY, IO (the
- * entry could not be written; out is filled in). */
+ * entry cannot be written: at the start where that can be known, else out is filled in). */
 ATTUNE_API attune_status attune_kv_layout_choose(attune_target *target, const attune_problem *const *problems,
                                                  size_t num_problems, const attune_kv_choice_options *options,
                                                  attune_kv_choice *out);
@@ -676,7 +679,7 @@ typedef struct attune_cache_entry_info {
 typedef int (*attune_cache_callback)(void *priv, const attune_cache_entry_info *entry);
 
 /* Visits every readable entry; unreadable ones are logged once and counted in *unreadable (may be NULL).
- * cache_dir as in attune_context_options. */
+ * cache_dir as in attune_context_options. Errors: NULL_ARGUMENT, STRUCT_SIZE, IO (the user's folder cannot be read). */
 ATTUNE_API attune_status attune_cache_list(const attune_target_options *options, attune_cache_callback callback, void *priv,
                                            size_t *unreadable);
 

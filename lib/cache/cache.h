@@ -73,6 +73,10 @@ const char *cache_level_name(enum cache_level level);
  * Writes "" when there is none, and while ATTUNE_KERNEL_DIR replaces the embedded kernels. The folder is not made. */
 void cache_user_dir(const char *dir, char *path, size_t size);
 
+/* Whether the user's folder, as resolved in path from dir, can be read and, with write, be written. OK also where none is
+ * wanted: dir is "", or ATTUNE_KERNEL_DIR is set. IO: says why not. */
+attune_status cache_check_user(const char *dir, const char *path, bool write);
+
 struct cache_places {
     char user[1024], site[1024], shipped[1024]; /* "" = none */
 };
@@ -105,6 +109,8 @@ typedef bool (*cache_visitor)(void *priv, const struct cache_entry *entry, enum 
                               const char *path);
 void cache_visit(struct cache *cache, cache_visitor visitor, void *priv, size_t *unreadable);
 
+/* Logs the last error, of a write: the first of a cache as a warning, as every write may fail as that one does. */
+void cache_log_unwritten(struct cache *cache, const char *what);
 /* Files, up to 256, that were there and were not taken since the cache was opened: "3 files were refused: PATH: owned by uid 1000, not by
  * uid 33 or root" (the first one's reason); "" where there were none. */
 void cache_refused(struct cache *cache, char *text, size_t size);

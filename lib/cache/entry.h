@@ -19,6 +19,7 @@ struct cache {
     struct record *records_memory; /* lib/cache/record.c */
     char (*logged)[HASH_HEX_SIZE]; /* hashes of texts */
     size_t logged_count;
+    bool write_failed; /* and was logged */
     char first_refused[512]; /* the first of them */
 };
 

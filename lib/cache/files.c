@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _DEFAULT_SOURCE /* flock */
+#define _GNU_SOURCE /* flock, AT_EACCESS */
 #include "cache/files.h"
 
 #include <errno.h>
@@ -191,6 +191,54 @@ attune_status folder_make(const char *folder)
     }
     free(path);
     return status;
+}
+
+/* Cuts the path to the nearest folder that is there. */
+static void cut_to_existing(char *path, struct stat *info)
+{
+    while (stat(path, info) && errno == ENOENT) {
+        char *slash = strrchr(path, '/');
+        if (slash && slash > path)
+            *slash = '\0';
+        else
+            copy_string(path, 2, slash ? "/" : ".");
+    }
+}
+
+/* What is written in the folder would be refused when it is read, if this is not OK. */
+static attune_status check_folder_trust(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return io_error("cannot read", folder, "");
+    attune_status status = check_folders(fd);
+    close(fd);
+    return status;
+}
+
+attune_status folder_check(const char *folder, bool write)
+{
+    struct stat info = {0};
+    char *path = strdup(*folder ? folder : ".");
+    if (!path)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "%s", folder);
+    cut_to_existing(path, &info);
+    bool missing = strcmp(path, folder) != 0;
+    attune_status status = ATTUNE_OK;
+    if (stat(path, &info))
+        status = io_error("cannot read", path, "");
+    else if (!S_ISDIR(info.st_mode))
+        status = set_error(ATTUNE_ERROR_IO, "%s is not a folder", path);
+    else if (faccessat(AT_FDCWD, path, X_OK | (missing ? 0 : R_OK) | (write || missing ? W_OK : 0), AT_EACCESS))
+        status = io_error(write || missing ? "cannot write in" : "cannot read", path, "");
+    free(path);
+    return status;
+}
+
+attune_status cache_folder_check(const char *folder, bool write)
+{
+    attune_status status = folder_check(folder, write);
+    return status || access(folder, F_OK) ? status : check_folder_trust(folder);
 }
 
 attune_status file_lock(const char *path, bool wait, int *fd)

@@ -29,6 +29,11 @@ bool folder_sync(const char *folder);
 
 /* Makes folder and those above it that are missing, mode 0700. */
 attune_status folder_make(const char *folder);
+/* Whether files can be read from the folder and, with write, be made in it, which is made where it is missing: judged by the
+ * permissions of what is there; nothing is made. IO: says what is in the way. */
+attune_status folder_check(const char *folder, bool write);
+/* The same, and whether file_read would take what is in it. */
+attune_status cache_folder_check(const char *folder, bool write);
 
 /* Locks path, a file of its own that is made and stays, for one writer. *fd is -1, with OK, where the file system has
  * no locks. wait: blocks; else IO when another holds it. Close *fd to release. */

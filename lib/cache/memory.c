@@ -90,6 +90,16 @@ void log_once(struct cache *cache, attune_log_level level)
         log_message(&cache->logger, level, "cache: %s", attune_last_error());
 }
 
+void cache_log_unwritten(struct cache *cache, const char *what)
+{
+    pthread_mutex_lock(&cache->mutex);
+    bool first = !cache->write_failed;
+    cache->write_failed = true;
+    pthread_mutex_unlock(&cache->mutex);
+    log_message(&cache->logger, first ? ATTUNE_LOG_WARNING : ATTUNE_LOG_INFO, "cache: %s is not kept: %s", what,
+                attune_last_error());
+}
+
 void cache_refused(struct cache *cache, char *text, size_t size)
 {
     pthread_mutex_lock(&cache->mutex);

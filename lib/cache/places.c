@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/place.h"
+#include "cache/files.h"
 
 static void copy_whole(char *path, size_t size, const char *given)
 {
@@ -35,6 +36,26 @@ void cache_user_dir(const char *dir, char *path, size_t size)
     int length = base && *base ? snprintf(path, size, "%s%s", base, below) : 0;
     if (length <= 0 || (size_t)length >= size)
         path[0] = '\0';
+}
+
+attune_status cache_check_user(const char *dir, const char *path, bool write)
+{
+    if ((dir && !*dir) || env_get("ATTUNE_KERNEL_DIR"))
+        return ATTUNE_OK;
+    if (*path) {
+        struct strbuf entries = {0};
+        strbuf_printf(&entries, "%s/entries", path);
+        attune_status status = entries.text ? cache_folder_check(entries.text, write)
+                                            : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "the cache's folder");
+        strbuf_free(&entries);
+        return status == ATTUNE_OK ? status
+                                   : set_error(status, "the cache %s cannot be used: %s", path, attune_last_error());
+    }
+    if (dir || env_get("ATTUNE_CACHE_DIR") || env_get("XDG_CACHE_HOME") || env_get("HOME"))
+        return set_error(ATTUNE_ERROR_IO,
+                         "the cache has no folder: its name is too long, or XDG_CACHE_HOME is not absolute");
+    return set_error(ATTUNE_ERROR_IO,
+                     "the cache has no folder: none of ATTUNE_CACHE_DIR, XDG_CACHE_HOME and HOME is set");
 }
 
 /* given, else the variable's, else place beside the library where there is such a folder, else place below the prefix.

@@ -42,7 +42,12 @@ static attune_status open_for(const attune_target_options *options, struct cache
 {
     struct cache_places places;
     attune_status status = options ? struct_check(options, sizeof *options, "options") : ATTUNE_OK;
-    return status == ATTUNE_OK ? target_open_cache(options, &places, cache) : status;
+    if (status == ATTUNE_OK)
+        status = target_open_cache(options, &places, cache);
+    if (status == ATTUNE_OK &&
+        (status = cache_check_user(options ? options->cache_dir : NULL, places.user, false)) != ATTUNE_OK)
+        cache_close(cache);
+    return status;
 }
 
 struct listing {
@@ -200,6 +205,10 @@ attune_status attune_cache_explain(attune_target *target, const attune_problem *
     kernel_config_format(&answer.config, config, sizeof config);
     struct strbuf out = {0};
     strbuf_printf(&out, "%s: %s\n%s\nkey %s", answer.source, config, answer.why, hash);
+    char refused[640];
+    cache_refused(target->cache, refused, sizeof refused);
+    if (refused[0])
+        strbuf_printf(&out, "\n%s", refused);
     explain_portfolio(target->cache, &key, &out);
     *text = strbuf_take(&out);
     return *text ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for an explanation");

@@ -95,7 +95,7 @@ static void put(struct tuning *tuning, const struct tuned_workload *workload, st
     const struct shape_bucket bucket = {workload->key.q_class, workload->key.log2_kv, workload->key.log2_heads};
     if (portfolio_put(portfolio, bucket, configs, time_ms, count) &&
         portfolio_store(tuning->target->cache, &workload->key, portfolio))
-        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "the portfolio is not kept: %s", attune_last_error());
+        cache_log_unwritten(tuning->target->cache, "the portfolio");
 }
 
 void cross_put_winner(struct tuning *tuning, const struct tuned_workload *workload)

@@ -226,6 +226,7 @@ attune_status attune_kv_layout_choose(attune_target *target, const attune_proble
         out->hit = 1;
         return ATTUNE_OK;
     }
-    status = measure(&c, out);
+    if ((status = target_check_storage(target)) == ATTUNE_OK)
+        status = measure(&c, out);
     return status == ATTUNE_OK ? kv_record_store(&c, out) : status;
 }

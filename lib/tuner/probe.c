@@ -185,16 +185,15 @@ static attune_status keep(struct probing *probing)
     struct cache_key key = {0};
     select_device_key(&target->choice, &key);
     attune_status status = target_apply_probe(target, record);
-    if (cache_probe_store(target->cache, &key, record) != ATTUNE_OK)
-        log_message(&target->logger, ATTUNE_LOG_WARNING, "what the probe showed is not kept: %s", attune_last_error());
+    attune_status stored = cache_probe_store(target->cache, &key, record);
+    if (status == ATTUNE_OK)
+        status = stored;
     free(record);
     return status;
 }
 
-attune_status attune_probe(attune_target *target, attune_probe_result *out)
+attune_status target_probe(struct attune_target *target, attune_probe_result *out)
 {
-    if (!target || !out)
-        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", target ? "out" : "target");
     memset(out, 0, sizeof *out);
     attune_status status = target_ensure(target);
     if (status != ATTUNE_OK)
@@ -213,4 +212,12 @@ attune_status attune_probe(attune_target *target, attune_probe_result *out)
     status = out->fma_peak_gflops > 0 && out->read_gbps > 0 ? keep(&probing) : ATTUNE_OK;
     out->device = target->info;
     return status;
+}
+
+attune_status attune_probe(attune_target *target, attune_probe_result *out)
+{
+    if (!target || !out)
+        return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", target ? "out" : "target");
+    attune_status status = target_check_storage(target);
+    return status == ATTUNE_OK ? target_probe(target, out) : status;
 }

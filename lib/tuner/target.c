@@ -47,6 +47,11 @@ attune_status target_check_options(const attune_target_options *options)
     return ATTUNE_OK;
 }
 
+attune_status target_check_storage(const struct attune_target *target)
+{
+    return cache_check_user(target->without_disk ? "" : NULL, target->places.user, true);
+}
+
 static void set_options(struct attune_target *target, const attune_target_options *options)
 {
     copy_string(target->session.backend, sizeof target->session.backend, options->backend ? options->backend : "");
@@ -75,6 +80,7 @@ attune_status attune_target_create(attune_target **out, const attune_target_opti
     status = session_init(&target->session, target->worker);
     if (status == ATTUNE_OK) {
         set_options(target, options);
+        target->without_disk = options->cache_dir && !*options->cache_dir;
         status = target_open_cache(options, &target->places, &target->cache);
     }
     if (status == ATTUNE_OK)
@@ -83,6 +89,8 @@ attune_status attune_target_create(attune_target **out, const attune_target_opti
         attune_target_destroy(&target);
         return status;
     }
+    if (cache_check_user(options->cache_dir, target->places.user, false) != ATTUNE_OK)
+        log_message(&target->logger, ATTUNE_LOG_WARNING, "%s", attune_last_error());
     *out = target;
     return ATTUNE_OK;
 }

@@ -19,6 +19,7 @@ struct attune_target {
     attune_device_info info;
     struct cache *cache;
     struct cache_places places;
+    bool without_disk; /* asked for: cache_dir "" */
     char worker[1024];
     struct logger logger;
     int32_t fma_vec; /* lanes whose multiply-add rate is highest; 0 = not measured yet */
@@ -29,6 +30,8 @@ struct attune_target {
 void target_worker_path(const char *given, char *path, size_t size);
 /* What can be said of options without a device. */
 attune_status target_check_options(const attune_target_options *options);
+/* Whether what is found can be kept in the user's cache, or need not be. IO: says why not. */
+attune_status target_check_storage(const struct attune_target *target);
 /* Opens the caches of the options, without a device. */
 attune_status target_open_cache(const attune_target_options *options, struct cache_places *places, struct cache **out);
 /* Reads the reply to `open`. WORKER when it is not as it must be. */

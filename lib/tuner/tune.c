@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "cache/files.h"
 #include "desc.h"
+#include "probe.h"
 #include "tuning.h"
 
 #define NUM_FEATURES 5
@@ -79,6 +82,33 @@ static attune_status check_problems(const attune_problem *const *problems, size_
     return ATTUNE_OK;
 }
 
+/* The folder of a file that is to be written. */
+static attune_status check_folder_of(const char *member, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct strbuf folder = {0};
+    strbuf_append(&folder, slash ? path : ".", slash ? (size_t)(slash - path) + 1 : 1);
+    attune_status status =
+        folder.text ? folder_check(folder.text, true) : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "a folder's name");
+    strbuf_free(&folder);
+    return status == ATTUNE_OK ? status
+                               : set_error(status, "options.%s is \"%s\": %s", member, path, attune_last_error());
+}
+
+/* Files that could not be written at the end had better be known at the start. */
+static attune_status check_files(const attune_tune_options *options)
+{
+    attune_status status = ATTUNE_OK;
+    struct stat info;
+    if (options->journal && !lstat(options->journal, &info))
+        status = set_error(ATTUNE_ERROR_IO, "options.journal is \"%s\", which is there already", options->journal);
+    else if (options->journal)
+        status = check_folder_of("journal", options->journal);
+    if (status == ATTUNE_OK && options->record)
+        status = check_folder_of("record", options->record);
+    return status;
+}
+
 attune_status attune_tune_check(const attune_target_options *target, const attune_problem *const *problems,
                                 size_t num_problems, const attune_tune_options *options)
 {
@@ -86,8 +116,17 @@ attune_status attune_tune_check(const attune_target_options *target, const attun
     static const attune_tune_options defaults = ATTUNE_TUNE_OPTIONS_INIT;
     if (!problems)
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "problems is NULL");
-    attune_status status = check_problems(problems, num_problems, options ? options : &defaults);
-    return status == ATTUNE_OK ? target_check_options(target ? target : &any_target) : status;
+    if (!target)
+        target = &any_target;
+    if (!options)
+        options = &defaults;
+    attune_status status = check_problems(problems, num_problems, options);
+    if (status != ATTUNE_OK || (status = target_check_options(target)) != ATTUNE_OK)
+        return status;
+    char folder[1024];
+    cache_user_dir(target->cache_dir, folder, sizeof folder);
+    status = cache_check_user(target->cache_dir, folder, true);
+    return status == ATTUNE_OK ? check_files(options) : status;
 }
 
 static void fill_hit(struct tuned_workload *workload, const char *cache_dir)
@@ -338,8 +377,7 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     if (tuning->journal)
         copy_string(summary->journal, sizeof summary->journal, journal_path(tuning->journal));
     if (status == ATTUNE_OK && tuning->journal_status != ATTUNE_OK)
-        status = set_error(tuning->journal_status, "the journal %s cannot be written; winners so far are kept",
-                           summary->journal);
+        status = set_error(tuning->journal_status, "%s; winners so far are kept", tuning->journal_reason);
     if (status == ATTUNE_OK && tuning->record_status != ATTUNE_OK)
         status = set_error(tuning->record_status, "the record %s cannot be written; winners so far are kept",
                            tuning->options->record);
@@ -358,9 +396,12 @@ static attune_status probe_first(struct tuning *tuning)
     attune_probe_result *probe = malloc(sizeof *probe);
     if (!probe)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a probe");
-    attune_status status = attune_probe(tuning->target, probe);
+    attune_status status = target_probe(tuning->target, probe);
     free(probe);
-    return status;
+    if (status != ATTUNE_ERROR_IO)
+        return status;
+    cache_log_unwritten(tuning->target->cache, "what the probe showed");
+    return ATTUNE_OK;
 }
 
 static attune_status tune(struct tuning *tuning, attune_tune_summary *summary)
@@ -386,8 +427,9 @@ static void tuning_free(struct tuning *tuning)
     free(tuning);
 }
 
-attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
-                          const attune_tune_options *options, attune_tune_result *results, attune_tune_summary *summary)
+static attune_status tune_problems(attune_target *target, const attune_problem *const *problems, size_t num_problems,
+                                   const attune_tune_options *options, bool keep, attune_tune_result *results,
+                                   attune_tune_summary *summary)
 {
     static const attune_tune_options defaults = ATTUNE_TUNE_OPTIONS_INIT;
     attune_tune_summary ignored;
@@ -401,6 +443,10 @@ attune_status attune_tune(attune_target *target, const attune_problem *const *pr
                          : !problems ? "problems"
                                      : "results");
     attune_status status = check_problems(problems, num_problems, options);
+    if (status == ATTUNE_OK)
+        status = check_files(options);
+    if (status == ATTUNE_OK && keep)
+        status = target_check_storage(target);
     if (status != ATTUNE_OK)
         return status;
     memset(results, 0, num_problems * sizeof *results);
@@ -425,10 +471,20 @@ attune_status attune_tune(attune_target *target, const attune_problem *const *pr
     summary->tests = tuning->tests;
     memcpy(summary->outcomes, tuning->outcomes, sizeof summary->outcomes);
     summary->seconds = tuning_seconds(tuning);
+    if (status == ATTUNE_ERROR_IO) {
+        summary->end = ATTUNE_TUNE_STORAGE;
+        copy_string(summary->reason, sizeof summary->reason, attune_last_error());
+    }
     if (tuning->num_active)
         session_stop(&target->session); /* another call's inputs have the same numbers */
     tuning_free(tuning);
     return status;
+}
+
+attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,
+                          const attune_tune_options *options, attune_tune_result *results, attune_tune_summary *summary)
+{
+    return tune_problems(target, problems, num_problems, options, true, results, summary);
 }
 
 attune_status target_tune_into(attune_target *target, struct cache *cache, const attune_problem *const *problems,
@@ -437,7 +493,7 @@ attune_status target_tune_into(attune_target *target, struct cache *cache, const
 {
     struct cache *own = target->cache;
     target->cache = cache;
-    attune_status status = attune_tune(target, problems, num_problems, options, results, summary);
+    attune_status status = tune_problems(target, problems, num_problems, options, false, results, summary);
     target->cache = own;
     return status;
 }

@@ -32,9 +32,15 @@ attune_status tuning_journal_open(struct tuning *tuning)
     attune_status status = journal_create(&tuning->journal, wanted ? wanted : path);
     if (status == ATTUNE_OK || wanted)
         return status;
-    /* A cache on a read-only disk is kept in memory; so nothing is recorded either. */
+    /* Of a context whose cache cannot be written: kept in memory, and nothing is recorded. */
     log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "no journal: %s", attune_last_error());
     return ATTUNE_OK;
+}
+
+static void keep_reason(struct tuning *tuning)
+{
+    if (tuning->journal_status != ATTUNE_OK && !tuning->journal_reason[0])
+        copy_string(tuning->journal_reason, sizeof tuning->journal_reason, attune_last_error());
 }
 
 void record(struct tuning *tuning, const char *type, json_t *fields)
@@ -44,6 +50,7 @@ void record(struct tuning *tuning, const char *type, json_t *fields)
         return;
     }
     tuning->journal_status = journal_append(tuning->journal, type, fields);
+    keep_reason(tuning);
 }
 
 void record_header(struct tuning *tuning)
@@ -123,6 +130,7 @@ void record_checkpoint(struct tuning *tuning)
            json_pack("{s:i,s:f,s:o}", "tests", (int)tuning->tests, "seconds", tuning_seconds(tuning), "best_ms", best));
     if (tuning->journal && tuning->journal_status == ATTUNE_OK)
         tuning->journal_status = journal_flush(tuning->journal);
+    keep_reason(tuning);
 }
 
 void record_rounds(struct tuning *tuning, const char *type, const struct tuned_workload *workload,

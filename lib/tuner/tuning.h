@@ -41,6 +41,7 @@ struct tuning {
     struct search *search;
     struct journal *journal;      /* NULL: not recorded */
     attune_status journal_status; /* first failure to write */
+    char journal_reason[256];     /* of it */
     struct rng rng;
     uint64_t start_ns;
     int32_t tests, outcomes[16];

@@ -134,8 +134,8 @@ bool tuning_space_values(const struct tuning_space *space, const struct kernel_c
 
 /* ---- restriction */
 
-/* Appends the value that text starts with to parameter p's; *end is behind it. False where it is none of the parameter's, or was
- * there before. */
+/* Appends the value that text starts with to parameter p's; *end is behind it. False where it is none of the
+ * parameter's, or was there before. */
 static bool keep_value(const struct family_param *param, const char *text, int32_t *kept, int32_t *num_kept, char **end)
 {
     long value = strtol(text, end, 10);
@@ -160,14 +160,15 @@ static attune_status keep_values(const char **text, struct restriction *out)
            (strlen(family->params[p].name) != length || strncmp(family->params[p].name, *text, length) != 0))
         p++;
     if (p == family->num_params || (*text)[length] != '=' || out->num_kept[p])
-        return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%.60s\" is not NAME=VALUE/VALUE... of a parameter of %s, once",
-                         *text, family->name);
+        return set_error(ATTUNE_ERROR_SYNTAX,
+                         "options.family: \"%.*s\" is not NAME=VALUE/VALUE... of a parameter of %s, once",
+                         (int)strcspn(*text, ","), *text, family->name);
     char *end = (char *)*text + length;
     do {
         const char *value = end + 1;
         if (!keep_value(&family->params[p], value, out->kept[p], &out->num_kept[p], &end))
-            return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%.20s\" is not a value of %s, given once", value,
-                             family->params[p].name);
+            return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%.*s\" is not a value of %s, given once",
+                             (int)strcspn(value, "/,"), value, family->params[p].name);
     } while (*end == '/');
     *text = end;
     return ATTUNE_OK;
@@ -191,7 +192,8 @@ attune_status restriction_parse(const char *text, struct restriction *out)
     attune_status status = ATTUNE_OK;
     for (char before = ':'; status == ATTUNE_OK && *text; before = ',') {
         if (*text != before)
-            return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%.20s\" where '%c' or the end is expected", text, before);
+            return set_error(ATTUNE_ERROR_SYNTAX, "options.family: \"%.20s\" where '%c' or the end is expected", text,
+                             before);
         text++;
         status = keep_values(&text, out);
     }

@@ -11,7 +11,8 @@ from pathlib import Path
 
 ATTUNE, BENCH, WORKER, ICD = sys.argv[1:]
 PROBLEM = 'prefill:hq=2,hkv=1,d=16,new=8'
-TUNE = [ATTUNE, 'tune', '--backend', 'gpu', '--workload', PROBLEM, '--budget-tests', '3', '--no-compare']
+BARE = [ATTUNE, 'tune', '--backend', 'gpu', '--workload', PROBLEM, '--no-compare']
+TUNE = [*BARE, '--budget-tests', '3']
 GPU = {'devices': [{'name': 'Fake GPU'}]}
 failures = 0
 
@@ -49,7 +50,7 @@ def events(done, event=None):
 
 def closed_descriptors(folder):
     """No file of ours may get the number of a standard stream: what is printed would be written into it."""
-    for shell in ('>&-', '<&- >&-', '<&- >&- 2>&-'):
+    for shell in ('>&-', '<&- >&- 2>&-'):
         journal = folder / 'j.jsonl'
         check(run(folder, [*TUNE, '--retune', '--journal', str(journal)], shell=shell), 4)
         if (folder / 'j.jsonl.lock').stat().st_size or not journal.read_bytes()[:1].isdigit():
@@ -61,7 +62,57 @@ def closed_descriptors(folder):
         check(run(folder, [BENCH, '--backend', 'gpu', '--workload', PROBLEM, '--rounds', '1'], shell=shell), 0)
 
 
-for test in (closed_descriptors,):
+def storage(folder):
+    """What cannot be kept is said at the start, and is the end's name where storage fails under way."""
+    unset = {'HOME': None, 'XDG_CACHE_HOME': None, 'ATTUNE_CACHE_DIR': None}
+    says = 'none of ATTUNE_CACHE_DIR, XDG_CACHE_HOME and HOME is set'
+    layout = [ATTUNE, 'layout', '--backend', 'gpu', '--workload', 'decode:hq=2,hkv=1,d=16,page=16,kvlen=64', '--rounds', '3']
+    for command in (TUNE, [*TUNE, '--dry-run'], [ATTUNE, 'probe', '--backend', 'gpu'], layout):
+        check(run(folder, command, **unset), 8, says, '--no-cache goes without it', lacks=('test 1', 'x the time', 'GFLOP'))
+        done = run(folder, [*command, '--json'], **unset)
+        if [(e['exit_code'], e['status'], says in e['error']) for e in events(done)] != [(8, 'storage', True)]:
+            fail('no folder:', done.stdout, done.stderr)
+    check(run(folder, [ATTUNE, 'cache', 'list'], **unset), 8, says)
+    check(run(folder, [*TUNE, '--no-cache'], **unset), 4, 'budget spent', lacks=('warning', 'journal', 'written'))
+    check(run(folder, [ATTUNE, 'probe', '--backend', 'gpu', '--no-cache'], **unset), 0, lacks=('warning',))
+    check(run(folder, [*TUNE, '--no-cache', '--cache-dir', 'x']), 2, 'give only one of --cache-dir and --no-cache')
+    (folder / 'file').write_text('')
+    check(run(folder, TUNE, ATTUNE_CACHE_DIR=str(folder / 'file')), 8, 'Not a directory', lacks=('test 1',))
+    check(run(folder, [*TUNE, '--journal', str(folder / 'file' / 'j')]), 8, '--journal is "', lacks=('test 1',))
+    check(run(folder, [*TUNE, '--journal', str(folder / 'file')]), 8, 'is there already', lacks=('test 1', 'answered'))
+    check(run(folder, [*TUNE, '--exhaustive', '--record', str(folder / 'file' / 'r')]), 8, '--record is "', lacks=('test 1',))
+    # A disk that fills up, as a limit on the size of files: the journal outgrows it.
+    full = [*BARE, '--quiet', '--budget-tests', '80']
+    limited = run(folder, ['sh', '-c', 'trap "" XFSZ; ulimit -f 96; exec "$@"', 'sh', *full])
+    check(limited, 8, 'cannot write journal', 'File too large', 'storage failed after', lacks=('budget spent',))
+
+
+def ends(folder):
+    """Every exit code, and what an "end" event says of it."""
+    lost = {**GPU, 'faults': [{'call': 'clCreateContext', 'nth': 1, 'times': 0, 'error': -2}]}
+    slower = [*BARE, '--retune', '--family', 'plain_row', '--budget-tests', '0']
+    for code, status, end, command, script, env in (
+            (4, 'budget', 'budget spent', TUNE, GPU, {}),
+            (0, 'done', 'answered by the cache', TUNE, GPU, {}),
+            (3, 'no_improvement', 'no improvement', slower, GPU, {}),
+            (2, 'usage', None, [*TUNE, '--backend', 'gpu'], GPU, {}),
+            (6, 'no_device', None, TUNE, {'devices': []}, {}),
+            (6, 'no_device', None, [*TUNE, '--device', 'no such'], GPU, {}),
+            (7, 'worker', None, TUNE, GPU, {'ATTUNE_WORKER': '/no/such/worker'}),
+            (9, 'device_lost', None, TUNE, lost, {})):
+        done = run(folder, [*command, '--json', '--quiet'], script, **env)
+        last = events(done)[-1] if done.stdout else {}
+        if (done.returncode, last.get('event'), last.get('exit_code'), last.get('status'), last.get('end')) != (
+                code, 'end', code, status, end) or (code not in (0, 3, 4)) != bool(last.get('error')):
+            fail('expected', code, status, end, ': exit', done.returncode, done.stdout[-600:], done.stderr[-600:])
+    readme = (Path(__file__).parents[2] / 'README.md').read_text()
+    overview = run(folder, [ATTUNE, 'help']).stdout
+    for code in range(11):
+        if f'\n| {code} | ' not in readme or f'{code} ' not in overview.split('Exit codes:')[1]:
+            fail('exit code', code, 'is not in the README or in attune help')
+
+
+for test in (closed_descriptors, storage, ends):
     with tempfile.TemporaryDirectory() as name:
         test(Path(name))
 sys.exit(1 if failures else 0)

@@ -12,7 +12,7 @@
  * false where the locale cannot be made. The files in place are not needed after. */
 static inline int set_comma_locale(const char *place, const char *name, const char *charset, const char *point)
 {
-    char command[300], number[32];
+    char command[800], number[32];
     snprintf(command, sizeof command, "localedef -i %s -f %s %s/%s.%s >/dev/null 2>&1", name, charset, place, name,
              charset);
     if (setenv("LOCPATH", place, 1) || system(command))
