@@ -15,7 +15,7 @@ meson setup --prefix "$prefix" --libdir lib -Dtests=false -Dbuildtype=release "$
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib"
 export ATTUNE_CACHE_DIR="$work/cache"
 unset ATTUNE_WORKER
-flags="-std=c11 -Wall -Wextra -Werror $(pkg-config --cflags --libs attune)"
+flags="-std=c11 -Wall -Wextra -Werror $(pkg-config --cflags --libs attune) -lm"
 
 # The first C block of the README.
 awk '/^```c$/ && !done { inside = 1; next } /^```$/ && inside { inside = 0; done = 1 } inside' "$root/README.md" \
@@ -25,7 +25,8 @@ awk '/^```c$/ && !done { inside = 1; next } /^```$/ && inside { inside = 0; done
 for source in "$root"/examples/*.c "$work/readme.c"; do
     program=$work/$(basename "$source" .c)
     "$@" "$source" -o "$program" $flags
-    echo "$(basename "$source"): $("$program")"
+    said=$("$program") || { echo "$(basename "$source") failed: $said"; exit 1; }
+    echo "$(basename "$source"): $said"
 done
 
 # 40 of 96 configurations are enough for a smooth function.
