@@ -89,16 +89,15 @@ static attune_status fill(struct attune_plan *plan, const attune_plan_options *o
 {
     struct shape_list list = plan_shapes(options);
     attune_status status = ATTUNE_OK;
-    if (options->force_config)
-        status = plan_force(plan, &list, options->force_config);
-    else {
+    if (options->force_config) {
+        if ((status = plan_force(plan, &list, options->force_config)) == ATTUNE_OK)
+            status = plan_compile(plan, &plan->configs[0]);
+    } else {
         if (options->policy >= ATTUNE_MEASURE)
             status = plan_measure(plan->context, &plan->desc, plan->has_layout ? &plan->layout : NULL, &list, options);
         if (status == ATTUNE_OK)
-            status = plan_choose(plan, &list, options);
+            status = plan_choose_working(plan, &list, options);
     }
-    for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++)
-        status = plan_compile(plan, &plan->configs[i]);
     if (status == ATTUNE_OK && options->validate)
         status = plan_compile_check(plan);
     const struct kernel_facts *facts = &plan->facts;

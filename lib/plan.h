@@ -61,8 +61,13 @@ struct shape_list plan_shapes(const attune_plan_options *options);
 attune_status plan_check_arguments(const attune_context *context, const attune_attention_desc *desc,
                                    const attune_kv_layout *layout, const attune_plan_options *options);
 
-/* lib/plan_table.c: fills points and configs, uncompiled. */
-attune_status plan_choose(struct attune_plan *plan, const struct shape_list *list, const attune_plan_options *options);
+/* lib/plan_table.c: fills points and configs, uncompiled, with nothing that is set aside. */
+attune_status plan_choose(struct attune_plan *plan, const struct shape_list *list, const attune_plan_options *options,
+                          const struct aside *aside);
+/* lib/plan_working.c: the same, compiled, with nothing that does not compile: NOT_TUNED (CACHED_ONLY) or the first failure
+ * where nothing else is left. */
+attune_status plan_choose_working(struct attune_plan *plan, const struct shape_list *list,
+                                  const attune_plan_options *options);
 /* One configuration for every shape. SYNTAX, UNSUPPORTED. */
 attune_status plan_force(struct attune_plan *plan, const struct shape_list *list, const char *text);
 

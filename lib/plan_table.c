@@ -30,6 +30,7 @@ struct own {
 
 struct table {
     struct attune_plan *plan;
+    const struct aside *aside;
     struct cache_key key;
     struct portfolio portfolio;
     struct candidate *candidates; /* [num_shapes + PORTFOLIO_MAX_CONFIGS] */
@@ -134,8 +135,8 @@ static attune_status answer(struct table *table, struct shape_bucket bucket, str
     const struct backend_choice *choice = &plan->context->choice;
     select_problem_key(&plan->desc, plan->has_layout ? plan->layout.id : "", bucket, &table->key);
     struct selection selection;
-    attune_status status = select_config(plan->context->cache, &table->key, &table->portfolio, choice->backend,
-                                         &choice->limits, &plan->facts, &selection);
+    attune_status status = select_config(plan->context->cache, &table->key, &table->portfolio, table->aside,
+                                         choice->backend, &choice->limits, &plan->facts, &selection);
     if (status != ATTUNE_OK)
         return status;
     bool tuned = !strcmp(selection.source, "tuned");
@@ -198,7 +199,8 @@ static void load_portfolio(struct table *table)
     select_problem_key(&plan->desc, plan->has_layout ? plan->layout.id : "", (struct shape_bucket){0}, &table->key);
     if (!plan->context->cache)
         return;
-    portfolio_find_valid(plan->context->cache, &table->key, &choice->limits, &plan->facts, &table->portfolio);
+    portfolio_find_valid(plan->context->cache, &table->key, &choice->limits, &plan->facts, table->aside,
+                         &table->portfolio);
 }
 
 /* ---- the choice */
@@ -301,12 +303,14 @@ static attune_status choose(struct table *table, const attune_plan_options *opti
     return status;
 }
 
-attune_status plan_choose(struct attune_plan *plan, const struct shape_list *list, const attune_plan_options *options)
+attune_status plan_choose(struct attune_plan *plan, const struct shape_list *list, const attune_plan_options *options,
+                          const struct aside *aside)
 {
     struct table *table = calloc(1, sizeof *table);
     if (!table)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a decision table");
     table->plan = plan;
+    table->aside = aside;
     table->candidates = calloc(list->count + PORTFOLIO_MAX_CONFIGS, sizeof *table->candidates);
     table->own = calloc(list->count, sizeof *table->own);
     plan->points = calloc(list->count, sizeof *plan->points);

@@ -151,30 +151,13 @@ static const struct field bucket_fields[] = {
     {"log2_heads", FIELD_INT32, offsetof(struct shape_bucket, log2_heads), 0, -1, 62},
 };
 
-struct hashes {
-    char family[HASH_HEX_SIZE], space[HASH_HEX_SIZE];
-};
-
-static const struct field hash_fields[] = {
-    {"family_hash", FIELD_STRING, offsetof(struct hashes, family), HASH_HEX_SIZE, 0, 0},
-    {"space_hash", FIELD_STRING, offsetof(struct hashes, space), HASH_HEX_SIZE, 0, 0},
-};
-
 #define COUNT(x) (sizeof(x) / sizeof *(x))
 
 static attune_status config_to_json(const struct kernel_config *config, json_t *array)
 {
-    const struct family *family = family_at(config->family);
-    struct hashes hashes;
-    copy_string(hashes.family, sizeof hashes.family, family->source_hash);
-    copy_string(hashes.space, sizeof hashes.space, family->space_hash);
-    json_t *object = json_object(), *values = json_object();
-    bool set = !json_array_append_new(array, object);
-    set = !json_object_set_new(object, "config", values) && set;
-    if (!set)
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "portfolio");
-    attune_status status = fields_to_json(hash_fields, COUNT(hash_fields), "", &hashes, object);
-    return status ? status : cache_config_to_json(config, values);
+    json_t *object = json_object();
+    return json_array_append_new(array, object) ? set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "portfolio")
+                                                : cache_current_config_to_json(config, object);
 }
 
 static attune_status row_to_json(const struct portfolio_row *row, int32_t num_configs, json_t *array)
@@ -199,28 +182,6 @@ static attune_status to_json(const struct portfolio *portfolio, json_t *content)
     for (int32_t i = 0; !status && i < portfolio->num_rows; i++)
         status = row_to_json(&portfolio->rows[i], portfolio->num_configs, rows);
     return status;
-}
-
-/* *taken: false for one of another version of its family. */
-static attune_status config_from_json(const json_t *object, struct kernel_config *out, bool *taken)
-{
-    static const char *const others[] = {"config", NULL};
-    struct hashes hashes = {"", ""};
-    const json_t *values = json_object_get(object, "config");
-    *taken = false;
-    if (!json_is_object(values))
-        return field_error("configs.", "config", "is not an object");
-    attune_status status = fields_from_json(hash_fields, COUNT(hash_fields), "configs.", others, object, &hashes);
-    if (status)
-        return status;
-    memset(out, 0, sizeof *out);
-    const char *name = json_string_value(json_object_get(values, "family"));
-    int family = name ? family_find(name) : -1;
-    if (family < 0 || strcmp(family_at(family)->source_hash, hashes.family) != 0 ||
-        strcmp(family_at(family)->space_hash, hashes.space) != 0)
-        return name ? ATTUNE_OK : field_error("configs.config.", "family", "is not a string");
-    *taken = true;
-    return cache_config_from_json(values, out);
 }
 
 /* position[i]: of the record's configuration i here, or -1. */
@@ -252,6 +213,7 @@ static attune_status row_from_json(const json_t *object, const int32_t *position
 
 static attune_status from_json(void *priv, const json_t *content)
 {
+    static const char *const others[] = {"config", NULL};
     struct portfolio *out = priv;
     const json_t *configs = json_object_get(content, "configs"), *rows = json_object_get(content, "rows");
     int32_t position[PORTFOLIO_MAX_CONFIGS];
@@ -263,10 +225,10 @@ static attune_status from_json(void *priv, const json_t *content)
     attune_status status = ATTUNE_OK;
     for (size_t i = 0; !status && i < json_array_size(configs); i++) {
         struct kernel_config config;
-        bool taken;
-        status = config_from_json(json_array_get(configs, i), &config, &taken);
+        bool current;
+        status = cache_current_config_from_json(json_array_get(configs, i), others, &config, &current);
         position[i] = -1;
-        if (status || !taken)
+        if (status || !current)
             continue;
         if (portfolio_config(out, &config) >= 0)
             return field_error("configs", "", "has a configuration twice");
@@ -278,19 +240,9 @@ static attune_status from_json(void *priv, const json_t *content)
     return status;
 }
 
-/* The device, and the problem without its shape. NULL with an error; json_decref it. */
-static json_t *key_json(const struct cache_key *key)
-{
-    json_t *object = json_object();
-    if (object && !cache_key_part_to_json(key, KEY_DEVICE, object) && !cache_key_part_to_json(key, KEY_PROBLEM, object))
-        return object;
-    json_decref(object);
-    return NULL;
-}
-
 bool portfolio_find(struct cache *cache, const struct cache_key *key, struct portfolio *out)
 {
-    json_t *object = key_json(key);
+    json_t *object = cache_class_key_json(key);
     bool found = object && record_find(cache, KIND, object, from_json, out, NULL);
     json_decref(object);
     if (!found)
@@ -299,19 +251,20 @@ bool portfolio_find(struct cache *cache, const struct cache_key *key, struct por
 }
 
 bool portfolio_find_valid(struct cache *cache, const struct cache_key *key, const struct device_limits *limits,
-                          const struct kernel_facts *facts, struct portfolio *out)
+                          const struct kernel_facts *facts, const struct aside *aside, struct portfolio *out)
 {
     char why[160];
     bool found = portfolio_find(cache, key, out);
     for (int32_t i = out->num_configs - 1; i >= 0; i--)
-        if (!backend_config_valid(limits, facts, &out->configs[i], why, sizeof why))
+        if (aside_why(aside, &out->configs[i]) ||
+            !backend_config_valid(limits, facts, &out->configs[i], why, sizeof why))
             portfolio_drop(out, i);
     return found;
 }
 
 attune_status portfolio_store(struct cache *cache, const struct cache_key *key, const struct portfolio *portfolio)
 {
-    json_t *object = key_json(key), *content = json_object();
+    json_t *object = cache_class_key_json(key), *content = json_object();
     attune_status status =
         object && content ? to_json(portfolio, content) : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "portfolio's key");
     if (!status)

@@ -8,7 +8,7 @@
 #ifndef ATTUNE_PORTFOLIO_H
 #define ATTUNE_PORTFOLIO_H
 
-#include "cache/cache.h"
+#include "aside.h"
 #include "problem.h"
 
 #define PORTFOLIO_MAX_CONFIGS 16
@@ -38,9 +38,9 @@ struct shape_ranges shape_bucket_ranges(struct shape_bucket bucket);
 /* The shape in key is not read. Empty, with false, on a miss. Configurations of another version of their family are
  * left out. */
 bool portfolio_find(struct cache *cache, const struct cache_key *key, struct portfolio *out);
-/* The same, less the configurations that are not valid for the limits and facts. */
+/* The same, less the configurations that are set aside (NULL: none) or not valid for the limits and facts. */
 bool portfolio_find_valid(struct cache *cache, const struct cache_key *key, const struct device_limits *limits,
-                          const struct kernel_facts *facts, struct portfolio *out);
+                          const struct kernel_facts *facts, const struct aside *aside, struct portfolio *out);
 attune_status portfolio_store(struct cache *cache, const struct cache_key *key, const struct portfolio *portfolio);
 
 /* Sets the row of a bucket to the times of configs[count], which were measured together; what was known of it before

@@ -71,23 +71,26 @@ void select_problem_key(const attune_attention_desc *desc, const char *layout_id
 }
 
 /* Why the entry cannot be used here, or "". */
-static void reject(const struct cache_entry *entry, const struct device_limits *limits,
+static void reject(const struct cache_entry *entry, const struct aside *aside, const struct device_limits *limits,
                    const struct kernel_facts *facts, char *why, size_t size)
 {
+    const char *failure = aside_why(aside, &entry->config);
     copy_string(why, size, "");
     if (entry->stale)
         copy_string(why, size, "stale: the family's source or parameters changed since");
     else if (!cache_receipt_holds(entry))
         copy_string(why, size, "without a verification receipt for this device and driver");
+    else if (failure)
+        snprintf(why, size, "set aside, it did not compile here: %s", failure);
     else
         backend_config_valid(limits, facts, &entry->config, why, size);
 }
 
-static bool accept(struct selection *out, const struct cache_entry *entry, const struct device_limits *limits,
-                   const struct kernel_facts *facts, const char *source)
+static bool accept(struct selection *out, const struct cache_entry *entry, const struct aside *aside,
+                   const struct device_limits *limits, const struct kernel_facts *facts, const char *source)
 {
-    char why[160];
-    reject(entry, limits, facts, why, sizeof why);
+    char why[240];
+    reject(entry, aside, limits, facts, why, sizeof why);
     size_t used = strlen(out->why);
     if (why[0]) {
         snprintf(out->why + used, sizeof out->why - used, "%s entry in the %s cache is not used (%s); ", source,
@@ -102,12 +105,12 @@ static bool accept(struct selection *out, const struct cache_entry *entry, const
 }
 
 /* Starts out->why. */
-static bool select_tuned(struct cache *cache, const struct cache_key *key, const struct device_limits *limits,
-                         const struct kernel_facts *facts, struct selection *out)
+static bool select_tuned(struct cache *cache, const struct cache_key *key, const struct aside *aside,
+                         const struct device_limits *limits, const struct kernel_facts *facts, struct selection *out)
 {
     memset(out, 0, sizeof *out);
     if (cache && cache_find(cache, key, &out->entry, &out->level))
-        return accept(out, &out->entry, limits, facts, "tuned");
+        return accept(out, &out->entry, aside, limits, facts, "tuned");
     copy_string(out->why, sizeof out->why, "no entry for this shape; ");
     return false;
 }
@@ -130,22 +133,63 @@ static bool select_row(const struct portfolio *portfolio, struct shape_bucket bu
     return true;
 }
 
+static bool is_aside(const void *aside, const struct kernel_config *config)
+{
+    return aside_why(aside, config);
+}
+
+bool select_default(const struct aside *aside, const struct backend *backend, const struct device_limits *limits,
+                    const struct kernel_facts *facts, struct kernel_config *out)
+{
+    const struct config_filter filter = {is_aside, aside};
+    return backend_default_config(backend, limits, facts, &filter, out);
+}
+
+bool select_is_default(const struct backend *backend, const struct kernel_config *config)
+{
+    struct kernel_config own;
+    family_default_config(config->family, &own);
+    bool is = kernel_config_equal(&own, config);
+    for (const struct backend_default *d = backend->defaults; !is && d->config; d++)
+        is = kernel_config_parse(d->config, &own) == ATTUNE_OK && kernel_config_equal(&own, config);
+    return is;
+}
+
+/* The rest of out->why where a default answers. */
+static void explain_default(const struct aside *aside, const struct backend *backend,
+                            const struct device_limits *limits, const struct kernel_facts *facts, struct selection *out)
+{
+    struct kernel_config first;
+    size_t used = strlen(out->why), size = sizeof out->why - used;
+    char text[ATTUNE_CONFIG_TEXT_MAX];
+    const char *failure = NULL;
+    if (select_default(NULL, backend, limits, facts, &first))
+        failure = aside_why(aside, &first);
+    kernel_config_format(&first, text, sizeof text);
+    if (failure)
+        snprintf(out->why + used, size,
+                 "the untuned default of backend %s, %.100s, is set aside (it did not compile here: %s); "
+                 "the next that is valid answers",
+                 backend->name, text, failure);
+    else
+        snprintf(out->why + used, size, "the untuned default of backend %s answers", backend->name);
+}
+
 attune_status select_config(struct cache *cache, const struct cache_key *key, const struct portfolio *portfolio,
-                            const struct backend *backend, const struct device_limits *limits,
-                            const struct kernel_facts *facts, struct selection *out)
+                            const struct aside *aside, const struct backend *backend,
+                            const struct device_limits *limits, const struct kernel_facts *facts, struct selection *out)
 {
     const struct shape_bucket bucket = {key->q_class, key->log2_kv, key->log2_heads};
-    if (select_tuned(cache, key, limits, facts, out) || select_row(portfolio, bucket, out))
+    if (select_tuned(cache, key, aside, limits, facts, out) || select_row(portfolio, bucket, out))
         return ATTUNE_OK;
     if (cache && cache_find_nearest(cache, key, &out->entry, &out->level) &&
-        accept(out, &out->entry, limits, facts, "nearest"))
+        accept(out, &out->entry, aside, limits, facts, "nearest"))
         return ATTUNE_OK;
-    size_t used = strlen(out->why);
-    if (!backend_default_config(backend, limits, facts, &out->config))
+    if (!select_default(aside, backend, limits, facts, &out->config))
         return set_error(ATTUNE_ERROR_UNSUPPORTED,
                          "no kernel family of backend %s takes this descriptor within the device's limits",
                          backend->name);
     out->source = "default";
-    snprintf(out->why + used, sizeof out->why - used, "the untuned default of backend %s answers", backend->name);
+    explain_default(aside, backend, limits, facts, out);
     return ATTUNE_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef ATTUNE_SELECT_H
 #define ATTUNE_SELECT_H
 
+#include "aside.h"
 #include "backend/backend.h"
 #include "cache/cache.h"
 #include "cache/probes.h"
@@ -28,10 +29,17 @@ struct selection {
 };
 
 /* Looks key up: exact entry with a valid receipt -> nearest shape of the same class, in the portfolio of the key's descriptor,
- * then among the entries -> the backend's untuned default. cache and portfolio may be NULL; what is in portfolio is valid
- * here. UNSUPPORTED when not even a default is valid. Never measures. */
+ * then among the entries -> the untuned default. What is set aside does not answer. cache, portfolio and aside may be NULL;
+ * what is in portfolio is valid here. UNSUPPORTED when not even a default is valid. Never measures. */
 attune_status select_config(struct cache *cache, const struct cache_key *key, const struct portfolio *portfolio,
-                            const struct backend *backend, const struct device_limits *limits,
-                            const struct kernel_facts *facts, struct selection *out);
+                            const struct aside *aside, const struct backend *backend,
+                            const struct device_limits *limits, const struct kernel_facts *facts,
+                            struct selection *out);
+
+/* The backend's untuned default that is not set aside (NULL: nothing is), or another family's. False if there is none. */
+bool select_default(const struct aside *aside, const struct backend *backend, const struct device_limits *limits,
+                    const struct kernel_facts *facts, struct kernel_config *out);
+/* Whether that may give it. */
+bool select_is_default(const struct backend *backend, const struct kernel_config *config);
 
 #endif

@@ -385,7 +385,10 @@ typedef struct attune_plan_options {
 #define ATTUNE_PLAN_OPTIONS_INIT {sizeof(attune_plan_options), ATTUNE_ESTIMATE, NULL, 0, 6, 432, 0.0, 1, NULL, 0}
 
 /* Chooses and compiles everything the plan may run, and runs each kernel once on an empty work list, so that no compiler
- * runs afterwards. Blocks: milliseconds with warm caches, seconds to compile, minutes to measure. layout describes the KV
+ * runs afterwards. A configuration that does not compile here, or cannot be launched, is set aside with a warning in the log and the
+ * next best that works answers, down to the plainest kernel; the cache remembers it for this driver and kernel source
+ * (attune_cache_explain says so), so that later plans do not try it again. A forced configuration fails with BUILD, CACHED_ONLY with
+ * NOT_TUNED, and where nothing compiles it is BUILD, with nothing remembered. Blocks: milliseconds with warm caches, seconds to compile, minutes to measure. layout describes the KV
  * cache; NULL where all keys are contiguous rows of k and v: ATTUNE_PREFILL always, ATTUNE_DECODE if so wanted.
  * options may be NULL. The plan is immutable and may be shared
  * between threads; it keeps no reference to desc, layout or options, but context must outlive it.

@@ -673,6 +673,7 @@ typedef struct attune_cache_entry_info {
     int32_t tests;         /* of the workload, in the largest search behind the entry; 0 = not known */
     int32_t exhausted;     /* 1: every valid configuration was tried */
     int32_t tuned;         /* 1: enough search stands behind it for ATTUNE_CACHED_ONLY */
+    const char *set_aside; /* "" or the compiler's words: it did not compile with this driver and source, and does not answer */
 } attune_cache_entry_info;
 
 /* Return 0 to go on. */

@@ -70,8 +70,17 @@ void backend_device_info(const struct backend_choice *choice, attune_device_info
 bool backend_config_valid(const struct device_limits *limits, const struct kernel_facts *facts,
                           const struct kernel_config *config, char *why, size_t size);
 
-/* The untuned default: the first of the backend's that is valid and wants no feature that the device lacks. False if none is. */
+/* Configurations that must not be taken. */
+struct config_filter {
+    bool (*refuses)(const void *priv, const struct kernel_config *config);
+    const void *priv;
+};
+
+/* The untuned default: the first of the backend's that is valid and wants no feature that the device lacks; where the filter
+ * (NULL: none) refuses one of those, after the others the defaults of any family, the backend's last one at the end. False
+ * if none is. */
 bool backend_default_config(const struct backend *backend, const struct device_limits *limits,
-                            const struct kernel_facts *facts, struct kernel_config *out);
+                            const struct kernel_facts *facts, const struct config_filter *filter,
+                            struct kernel_config *out);
 
 #endif

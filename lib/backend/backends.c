@@ -83,13 +83,38 @@ bool backend_config_valid(const struct device_limits *limits, const struct kerne
     return within_limits(limits, &needs, why, size);
 }
 
-bool backend_default_config(const struct backend *backend, const struct device_limits *limits,
-                            const struct kernel_facts *facts, struct kernel_config *out)
+static bool refused(const struct config_filter *filter, const struct kernel_config *config)
+{
+    return filter && filter->refuses(filter->priv, config);
+}
+
+/* Any family with its own defaults. The list of families begins with the plainest. */
+static bool any_family(const struct device_limits *limits, const struct kernel_facts *facts,
+                       const struct config_filter *filter, struct kernel_config *out)
 {
     char why[128];
-    for (const struct backend_default *d = backend->defaults; d->config; d++)
-        if (!(d->features & ~limits->features) && kernel_config_parse(d->config, out) == ATTUNE_OK &&
-            backend_config_valid(limits, facts, out, why, sizeof why))
+    for (int family = family_count() - 1; family >= 0; family--) {
+        family_default_config(family, out);
+        if (backend_config_valid(limits, facts, out, why, sizeof why) && !refused(filter, out))
             return true;
+    }
     return false;
+}
+
+bool backend_default_config(const struct backend *backend, const struct device_limits *limits,
+                            const struct kernel_facts *facts, const struct config_filter *filter,
+                            struct kernel_config *out)
+{
+    char why[128];
+    bool passed_over = false;
+    for (const struct backend_default *d = backend->defaults; d->config; d++) {
+        if ((d->features & ~limits->features) || kernel_config_parse(d->config, out) != ATTUNE_OK ||
+            !backend_config_valid(limits, facts, out, why, sizeof why))
+            continue;
+        bool last = !d[1].config;
+        if (!refused(filter, out) && !(passed_over && last))
+            return true;
+        passed_over = true;
+    }
+    return passed_over && any_family(limits, facts, filter, out);
 }

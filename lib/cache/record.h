@@ -31,6 +31,16 @@ attune_status cache_key_part_to_json(const struct cache_key *key, enum cache_key
 attune_status cache_config_to_json(const struct kernel_config *config, json_t *object);
 attune_status cache_config_from_json(const json_t *object, struct kernel_config *out);
 
+/* A configuration with the hashes of its family's source and parameters, as the members config, family_hash and space_hash
+ * of an object. from: *current is false, and out not set, where those have changed; others as for fields_from_json, "config"
+ * among them. */
+attune_status cache_current_config_to_json(const struct kernel_config *config, json_t *object);
+attune_status cache_current_config_from_json(const json_t *object, const char *const *others, struct kernel_config *out,
+                                             bool *current);
+
+/* The key of records about a descriptor on a device: both parts. NULL with an error; json_decref it. */
+json_t *cache_class_key_json(const struct cache_key *key);
+
 /* Takes the content of a record into priv, checking names, types and ranges of everything in it. priv's state after a
  * failure does not matter. */
 typedef attune_status (*record_reader)(void *priv, const json_t *content);

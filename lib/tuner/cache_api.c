@@ -31,8 +31,10 @@ attune_status target_answer(struct attune_target *target, const attune_problem *
     if (status != ATTUNE_OK)
         return status;
     struct portfolio portfolio;
-    portfolio_find_valid(target->cache, key, &target->choice.limits, &facts, &portfolio);
-    return select_config(target->cache, key, &portfolio, target->choice.backend, &target->choice.limits, &facts,
+    struct aside aside;
+    aside_find(target->cache, key, &aside);
+    portfolio_find_valid(target->cache, key, &target->choice.limits, &facts, &aside, &portfolio);
+    return select_config(target->cache, key, &portfolio, &aside, target->choice.backend, &target->choice.limits, &facts,
                          answer);
 }
 
@@ -51,6 +53,7 @@ static attune_status open_for(const attune_target_options *options, struct cache
 }
 
 struct listing {
+    struct cache *cache;
     attune_cache_callback callback;
     void *priv;
 };
@@ -66,6 +69,9 @@ static bool list_entry(void *priv, const struct cache_entry *entry, enum cache_l
     const struct listing *listing = priv;
     char config[ATTUNE_CONFIG_TEXT_MAX];
     kernel_config_format(&entry->config, config, sizeof config);
+    struct aside aside;
+    aside_find(listing->cache, &entry->key, &aside);
+    const char *failure = aside_why(&aside, &entry->config);
     attune_cache_entry_info info = {.key = hash,
                                     .level = cache_level_name(level),
                                     .device = entry->key.device_name,
@@ -77,7 +83,8 @@ static bool list_entry(void *priv, const struct cache_entry *entry, enum cache_l
                                     .time_ms = entry->time_ms,
                                     .default_ms = entry->default_ms,
                                     .gain = entry->gain,
-                                    .verified = has_receipt(entry)};
+                                    .verified = has_receipt(entry),
+                                    .set_aside = failure ? failure : ""};
     return listing->callback(listing->priv, &info) == 0;
 }
 
@@ -90,7 +97,7 @@ attune_status attune_cache_list(const attune_target_options *options, attune_cac
     attune_status status = open_for(options, &cache);
     if (status != ATTUNE_OK)
         return status;
-    struct listing listing = {callback, priv};
+    struct listing listing = {cache, callback, priv};
     size_t bad = 0;
     cache_visit(cache, list_entry, &listing, &bad);
     if (unreadable)
@@ -173,16 +180,21 @@ static void explain_row(const struct portfolio *portfolio, const struct portfoli
 static void explain_portfolio(struct cache *cache, const struct cache_key *key, struct strbuf *out)
 {
     struct portfolio portfolio;
+    struct aside aside;
     const struct shape_bucket bucket = {key->q_class, key->log2_kv, key->log2_heads};
     if (!portfolio_find(cache, key, &portfolio))
         return;
     strbuf_printf(out, "\nportfolio of the descriptor: %d configuration%s on %d shape%s (* this one)",
                   portfolio.num_configs, portfolio.num_configs == 1 ? "" : "s", portfolio.num_rows,
                   portfolio.num_rows == 1 ? "" : "s");
+    aside_find(cache, key, &aside);
     for (int32_t i = 0; i < portfolio.num_configs; i++) {
         char text[ATTUNE_CONFIG_TEXT_MAX];
+        const char *failure = aside_why(&aside, &portfolio.configs[i]);
         kernel_config_format(&portfolio.configs[i], text, sizeof text);
         strbuf_printf(out, "\n  [%d] %s", i, text);
+        if (failure)
+            strbuf_printf(out, " (set aside, it did not compile here: %s)", failure);
     }
     for (int32_t i = 0; i < portfolio.num_rows; i++)
         explain_row(&portfolio, &portfolio.rows[i], shape_bucket_equal(portfolio.rows[i].bucket, bucket), out);

@@ -212,7 +212,10 @@ static attune_status store(struct tuning *tuning, struct tuned_workload *workloa
     copy_string(entry.receipt.driver, sizeof entry.receipt.driver, entry.key.driver);
     copy_string(entry.receipt.family_hash, sizeof entry.receipt.family_hash, family->source_hash);
     copy_string(entry.receipt.checks, sizeof entry.receipt.checks, "contract,edges,guards,timed");
-    return cache_store(tuning->target->cache, &entry, r->entry_path, sizeof r->entry_path);
+    attune_status status = cache_store(tuning->target->cache, &entry, r->entry_path, sizeof r->entry_path);
+    if (status == ATTUNE_OK && workload->aside_grew)
+        status = aside_store(tuning->target->cache, &entry.key, &workload->aside);
+    return status == ATTUNE_OK ? aside_forget(tuning->target->cache, &entry.key, &entry.config) : status;
 }
 
 static void record_promotion(struct tuning *tuning, const struct tuned_workload *workload, const struct finals *finals,

@@ -35,7 +35,7 @@ static attune_status check_arguments(const attune_target *target, const attune_p
 
 /* What a configuration's name means on this target. */
 static attune_status resolve(struct attune_target *target, const attune_problem *problem,
-                             const struct selection *answer, const char *name, struct kernel_config *config,
+                             const struct cache_key *key, const struct selection *answer, const char *name, struct kernel_config *config,
                              const char **source)
 {
     struct kernel_facts facts = target_facts(target, problem);
@@ -46,8 +46,10 @@ static attune_status resolve(struct attune_target *target, const attune_problem 
         return ATTUNE_OK;
     }
     if (!strcmp(name, "default")) {
+        struct aside aside;
+        aside_find(target->cache, key, &aside);
         *source = "default";
-        if (!backend_default_config(target->choice.backend, &target->choice.limits, &facts, config))
+        if (!select_default(&aside, target->choice.backend, &target->choice.limits, &facts, config))
             return set_error(ATTUNE_ERROR_UNSUPPORTED, "backend %s has no untuned default for this problem",
                              target->choice.backend->name);
         return ATTUNE_OK;
@@ -146,7 +148,7 @@ attune_status attune_measure(attune_target *target, const attune_problem *proble
     for (size_t i = 0; status == ATTUNE_OK && i < num_configs; i++) {
         struct kernel_config config;
         const char *source;
-        status = resolve(target, problem, &answer, configs[i], &config, &source);
+        status = resolve(target, problem, &key, &answer, configs[i], &config, &source);
         if (status != ATTUNE_OK)
             break;
         candidate_init(&job->candidates[i], (int)i, &config);

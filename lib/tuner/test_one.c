@@ -86,6 +86,8 @@ attune_status test_proposal(struct tuning *tuning, struct tuned_workload *worklo
     if (!right && kernel_config_equal(&config, &workload->untuned))
         snprintf(workload->default_fault, sizeof workload->default_fault, "%s: %.160s",
                  attune_outcome_name(candidate.outcome), candidate.reason);
+    if (outcome == ATTUNE_OUTCOME_BUILD_FAILED)
+        default_failed(tuning, workload, &candidate);
     search_tell(tuning->search, right ? SEARCH_OK : SEARCH_FAILED, samples.time_ms);
     if (tuning->recorder && tuning->record_status == ATTUNE_OK) {
         double verify_ms = (double)(verified - begin) * 1e-6 - candidate.build_ms;

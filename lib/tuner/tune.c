@@ -158,7 +158,8 @@ static attune_status look_up(struct tuning *tuning, struct tuned_workload *workl
     if (status != ATTUNE_OK)
         return status;
     struct kernel_facts facts = target_facts(target, workload->problem);
-    if (!backend_default_config(target->choice.backend, &target->choice.limits, &facts, &workload->untuned))
+    aside_find(target->cache, &workload->key, &workload->aside);
+    if (!select_default(&workload->aside, target->choice.backend, &target->choice.limits, &facts, &workload->untuned))
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "backend %s has no untuned default for %s",
                          target->choice.backend->name, attune_problem_text(workload->problem));
     workload->search_index = -1;
@@ -172,6 +173,25 @@ static attune_status look_up(struct tuning *tuning, struct tuned_workload *workl
     tuning->facts[tuning->num_active] = facts;
     tuning->active[tuning->num_active++] = (int32_t)(workload - tuning->workloads);
     return ATTUNE_OK;
+}
+
+void default_failed(struct tuning *tuning, struct tuned_workload *workload, const struct candidate *candidate)
+{
+    const struct backend_choice *choice = &tuning->target->choice;
+    struct kernel_facts facts = target_facts(tuning->target, workload->problem);
+    struct kernel_config next;
+    if (!select_is_default(choice->backend, &candidate->config))
+        return;
+    aside_add(&workload->aside, &candidate->config, candidate->reason);
+    workload->aside_grew = true;
+    if (!kernel_config_equal(&candidate->config, &workload->untuned) ||
+        !select_default(&workload->aside, choice->backend, &choice->limits, &facts, &next))
+        return;
+    workload->untuned = next;
+    char text[ATTUNE_CONFIG_TEXT_MAX];
+    kernel_config_format(&next, text, sizeof text);
+    log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "%s: the untuned default %s does not compile here: %s; %s "
+                "takes its place", attune_problem_text(workload->problem), candidate->text, candidate->reason, text);
 }
 
 static double log2_mean(const int32_t *x, int32_t count)

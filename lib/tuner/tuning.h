@@ -17,6 +17,8 @@ struct tuned_workload {
     struct cache_key key;
     struct selection answer;      /* the caches', before */
     struct kernel_config untuned; /* the default */
+    struct aside aside;           /* defaults that do not compile; the cache gets them with the winner */
+    bool aside_grew;
     bool has_incumbent;           /* the exact, verified entry of answer */
     bool hit;                     /* nothing to do */
     int32_t search_index;         /* of the search's workloads; -1 for hits */
@@ -67,6 +69,9 @@ double cross_seconds(const struct tuning *tuning);
 /* Calls the callback, if any, and notes what it answers. */
 void tuning_progress(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                      double time_ms);
+
+/* A build has failed: a default that did not compile answers no more, and the next takes its place. */
+void default_failed(struct tuning *tuning, struct tuned_workload *workload, const struct candidate *candidate);
 
 /* One test of a proposal. An error is the device's: nothing was decided about the configuration. */
 attune_status test_proposal(struct tuning *tuning, struct tuned_workload *workload,

@@ -4,6 +4,7 @@
 #include "fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Half of the space is faulty; the rest is healthy. The build's options carry the parameters. */
@@ -93,11 +94,38 @@ static void run_case(void **state)
     fixture_end(&f);
 }
 
+/* The whole family of the untuned default: what is compared and published stands on the next one that compiles. */
+static void the_default_does_not_compile(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(SCRIPT(
+        "{\"source\": \"simt_tile.cl\", \"what\": \"build_failure\", \"at\": \"build\", \"log\": \"error: planted\"}"));
+    open_target(&f, "gpu");
+    attune_tune_options options = budget(12);
+    attune_tune_result result;
+    attune_tune_summary summary;
+    tune(&f, &options, &result, &summary);
+    assert_null(strstr(result.config, "simt_tile"));
+    assert_true(result.time_ms > 0 && result.default_ms > 0 && result.gain > 0);
+    char *text;
+    check_ok(attune_cache_explain(f.target, f.problem, &text));
+    assert_int_equal(strncmp(text, "tuned", 5), 0);
+    free(text);
+    attune_measurement measured;
+    const char *untuned = "default";
+    check_ok(attune_measure(f.target, f.problem, &untuned, 1, NULL, &measured, NULL, NULL, NULL));
+    assert_null(strstr(measured.config, "simt_tile"));
+    fixture_end(&f);
+}
+
 int main(void)
 {
     use_virtual_clock();
     enum { COUNT = sizeof fault_cases / sizeof fault_cases[0] };
-    struct CMUnitTest tests[COUNT];
+    struct CMUnitTest tests[COUNT + 1];
+    tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(the_default_does_not_compile);
     for (int i = 0; i < COUNT; i++)
         tests[i] = (struct CMUnitTest){fault_cases[i].name, run_case, NULL, NULL, (void *)&fault_cases[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);

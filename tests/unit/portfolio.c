@@ -93,7 +93,7 @@ static void test_decode_is_answered_by_its_nearest(void **state)
                                 .log2_kv = cases[i].log2_kv,
                                 .log2_heads = cases[i].log2_heads};
         struct selection selection;
-        assert_int_equal(select_config(NULL, &key, &p, backend_find("cpu"), &limits, &facts, &selection), ATTUNE_OK);
+        assert_int_equal(select_config(NULL, &key, &p, NULL, backend_find("cpu"), &limits, &facts, &selection), ATTUNE_OK);
         if (strcmp(selection.source, "nearest") != 0 ||
             !kernel_config_equal(&selection.config, &configs[cases[i].config]))
             fail_msg("case %zu is answered by %s: %s", i, selection.source, selection.why);
