@@ -4,7 +4,9 @@
  * verified in a worker on a real driver, and must come out as wrong with every seed; the same kernel without the bug
  * must pass.
  *
- *   seeded [--list] [--always] [--seeds N] [TEXT]    TEXT: bugs whose name or configuration contains it
+ *   seeded [--list] [--apply] [--always] [--seeds N] [TEXT]    TEXT: bugs whose name or configuration contains it
+ *                                                                --apply: only looks whether they can be put into the
+ * kernels
  */
 #define _GNU_SOURCE
 #include "seeded.h"
@@ -81,21 +83,26 @@ static void copy_kernels(void)
     closedir(folder);
 }
 
-static void apply(const struct seeded_bug *bug)
+/* Puts the bug into the copy. False, and says so, where a text is not there exactly once. */
+static bool apply(const struct seeded_bug *bug)
 {
+    bool applied = true;
     for (int i = 0; i < 2 && bug->edits[i].file; i++) {
         const struct seeded_edit *edit = &bug->edits[i];
         char *text = read_text(kernels, edit->file), *at = strstr(text, edit->find);
         char *edited = calloc(1, strlen(text) + strlen(edit->replace) + 1);
         if (!at || strstr(at + 1, edit->find)) {
-            printf("\"%s\" of bug \"%s\":\n", edit->find, bug->name);
-            fail(edit->file, at ? "has the text more than once" : "does not have the text");
+            printf("NOT AS SAID: bug \"%s\": %s has this %s: %s\n", bug->name, edit->file,
+                   at ? "more than once" : "nowhere", edit->find);
+            applied = false;
+        } else if (edited) {
+            sprintf(edited, "%.*s%s%s", (int)(at - text), text, edit->replace, at + strlen(edit->find));
+            write_text(edit->file, edited);
         }
-        sprintf(edited, "%.*s%s%s", (int)(at - text), text, edit->replace, at + strlen(edit->find));
-        write_text(edit->file, edited);
         free(edited);
         free(text);
     }
+    return applied;
 }
 
 /* ---- verdicts */
@@ -134,7 +141,8 @@ static bool run_bug(struct attune_target *target, const struct seeded_bug *bug, 
     int caught = 0, passed = 0;
     char reason[300] = "";
     copy_kernels();
-    apply(bug);
+    if (!apply(bug))
+        return false;
     session_stop(&target->session); /* a worker keeps what it has compiled */
     for (int i = 0; i < seeds; i++) {
         struct candidate c = verify(target, bug->where, &references[i]);
@@ -173,7 +181,7 @@ static bool run_control(struct attune_target *target, const struct seeded_case *
 
 struct selection_of_bugs {
     const char *text;
-    bool always, list;
+    bool always, list, apply;
     int seeds;
 };
 
@@ -238,10 +246,12 @@ static int run_cases(const struct selection_of_bugs *wanted, bool needs_dot, int
 
 static struct selection_of_bugs read_arguments(int argc, char **argv)
 {
-    struct selection_of_bugs wanted = {NULL, false, false, 2};
+    struct selection_of_bugs wanted = {.seeds = 2};
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--list"))
             wanted.list = true;
+        else if (!strcmp(argv[i], "--apply"))
+            wanted.apply = true;
         else if (!strcmp(argv[i], "--always"))
             wanted.always = true;
         else if (!strcmp(argv[i], "--seeds") && i + 1 < argc)
@@ -254,21 +264,28 @@ static struct selection_of_bugs read_arguments(int argc, char **argv)
     return wanted;
 }
 
-int main(int argc, char **argv)
+static void list_bugs(const struct selection_of_bugs *wanted)
 {
-    struct selection_of_bugs wanted = read_arguments(argc, argv);
-    attune_device_info info;
-    size_t count;
-    int ran = 0;
-    if (wanted.list) {
-        for (size_t i = 0; i < num_seeded_bugs; i++)
-            if (selected(&wanted, &seeded_bugs[i]))
-                printf("%s | %s | %s\n", seeded_bugs[i].name, seeded_bugs[i].where->config,
-                       seeded_bugs[i].where->problem);
-        return 0;
+    for (size_t i = 0; i < num_seeded_bugs; i++)
+        if (selected(wanted, &seeded_bugs[i]))
+            printf("%s | %s | %s\n", seeded_bugs[i].name, seeded_bugs[i].where->config, seeded_bugs[i].where->problem);
+}
+
+static int apply_bugs(const struct selection_of_bugs *wanted, int *ran)
+{
+    int failures = 0;
+    for (size_t i = 0; i < num_seeded_bugs; i++) {
+        if (!selected(wanted, &seeded_bugs[i]))
+            continue;
+        copy_kernels();
+        failures += !apply(&seeded_bugs[i]);
+        ++*ran;
     }
-    if (attune_devices(NULL, &info, 1, &count) != ATTUNE_OK)
-        return 77; /* no OpenCL device on this machine */
+    return failures;
+}
+
+static void make_folders(void)
+{
     if (!mkdtemp(root))
         fail(root, "cannot be made");
     atexit(remove_root);
@@ -277,8 +294,26 @@ int main(int argc, char **argv)
     snprintf(cache[1], sizeof cache[1], "%s/probed", root);
     mkdir(kernels, 0700);
     copy_kernels();
+}
+
+int main(int argc, char **argv)
+{
+    struct selection_of_bugs wanted = read_arguments(argc, argv);
+    attune_device_info info;
+    size_t count;
+    int ran = 0, failures;
+    if (wanted.list) {
+        list_bugs(&wanted);
+        return 0;
+    }
+    if (!wanted.apply && attune_devices(NULL, &info, 1, &count) != ATTUNE_OK)
+        return 77; /* no OpenCL device on this machine */
+    make_folders();
     setenv("ATTUNE_KERNEL_DIR", kernels, 1);
-    int failures = run_cases(&wanted, false, &ran) + run_cases(&wanted, true, &ran);
+    if (wanted.apply)
+        failures = apply_bugs(&wanted, &ran);
+    else
+        failures = run_cases(&wanted, false, &ran) + run_cases(&wanted, true, &ran);
     printf("%d bugs, seeds %d to %d: %d not as the table says\n", ran, FIRST_SEED, FIRST_SEED + wanted.seeds - 1,
            failures);
     return failures > 0 || ran == 0;
