@@ -84,8 +84,10 @@ static void to_cache(attune_context *context, const char *key, cl_program progra
     size_t size;
     if (!cl_program_binary(program, &data, &size))
         return;
-    if (cache_binary_store(context->cache, key, data, size) != ATTUNE_OK)
+    if (cache_binary_store(context->cache, key, data, size) != ATTUNE_OK) {
+        context->programs_lost++;
         cache_log_unwritten(context->cache, "a compiled kernel");
+    }
     free(data);
 }
 
@@ -102,6 +104,7 @@ attune_status program_build(attune_context *context, const struct program_source
             clReleaseProgram(*out);
             *out = NULL;
         }
+        ++*(*out ? &context->programs_loaded : &context->programs_built);
         if (!*out) {
             status = cl_program_from_source(context->cl, context_device(context), in.source, in.options, out);
             if (status == ATTUNE_OK && (status = warm(priv, *out)) == ATTUNE_OK && source->keep)

@@ -57,6 +57,7 @@ attune_status plan_compile(const struct attune_plan *plan, struct plan_config *c
     if (!kernel_options_format(&plan->facts, &config->config, options, sizeof options))
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "the compiler's options exceed %d bytes", OPTIONS_MAX - 1);
     /* Forced configurations are candidates, which are not kept. */
-    const struct program_source source = {family->name, family->source, options, strcmp(config->source, "forced") != 0};
+    const bool keep = plan->context->keep_forced || strcmp(config->source, "forced") != 0;
+    const struct program_source source = {family->name, family->source, options, keep};
     return program_build(plan->context, &source, run_empty, &warming, &config->program);
 }

@@ -3,6 +3,7 @@
 #define ATTUNE_CONTEXT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "backend/backend.h"
 #include "cache/cache.h"
@@ -16,6 +17,9 @@ struct attune_context {
     char *worker; /* as given, or NULL */
     pthread_mutex_t programs_lock;
     struct shared_program *programs; /* that plans share: program_build_shared() */
+    bool keep_forced;                /* binaries of forced configurations are stored as well */
+    /* Programs so far: from source, from binaries, and those whose binary could not be stored. */
+    atomic_int programs_built, programs_loaded, programs_lost;
 };
 
 /* A program that the context keeps. */

@@ -71,6 +71,27 @@ static const struct command {
      "                      worst\n"
      "\n"
      "The first SIGINT or SIGTERM stops in order (winners so far are kept), the second at once.\n"},
+    {"warm", "compile what plans of workloads need", command_warm,
+     "usage: attune warm --workload W... | --suite S... | --grid G... [options]\n"
+     "\n"
+     "Compiles the kernels that plans of the workloads may choose (what the caches answer, winners of other shapes, the\n"
+     "untuned default) and the utilities of a step, in worker processes side by side, and keeps the binaries in the\n"
+     "user's cache. A plan of these workloads then compiles nothing, with this cache or a copy of it. attune tune does\n"
+     "the same at its end.\n"
+     "  --workload W      as in attune tune; may be repeated\n"
+     "  --suite S         extend, decode or prefill; may be repeated\n"
+     "  --grid G          as in attune tune; may be repeated\n"
+     "  --slots N         of --grid, as in attune tune\n"
+     "  --backend B       zw-m890, gpu or cpu                 [$ATTUNE_BACKEND or zw-m890]\n"
+     "  --device D        as in attune tune                   [$ATTUNE_DEVICE or the first]\n"
+     "  --workers N       processes side by side, 0 = one for each processor  [0]\n"
+     "  --max-seconds S   begin nothing after this, 0 = no limit  [0]\n"
+     "  --cache-dir D     folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
+     "  --json            one JSON object\n"
+     "  --quiet           no progress\n"
+     "\n"
+     "Ends with 0 when everything is there, 1 when a kernel did not compile, 4 when --max-seconds left some out, 5 when a\n"
+     "signal did, 8 when the cache cannot be written.\n"},
     {"layout", "choose how the KV cache lies in memory", command_layout,
      "usage: attune layout --workload W... [options]\n"
      "\n"

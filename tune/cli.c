@@ -226,6 +226,35 @@ enum exit_code problem_set_create(struct problem_set *set, const struct text_lis
     return problem_set_create_grids(set, suites, workloads, NULL, 0);
 }
 
+enum exit_code problem_set_keep_supported(struct problem_set *set, bool json, bool quiet)
+{
+    size_t kept = 0;
+    enum exit_code code = EXIT_DONE;
+    for (size_t i = 0; i < set->count; i++) {
+        attune_problem *problem = set->problems[i];
+        if (attune_problem_supported(problem) == ATTUNE_OK) {
+            set->problems[kept++] = problem;
+            continue;
+        }
+        if (i >= set->from_suites) {
+            cli_error("workload \"%s\": %s", attune_problem_name(problem), attune_last_error());
+            code = EXIT_USAGE;
+        } else if (json) {
+            json_line(json_pack("{ss so so}", "event", "skipped", "workload", json_text(attune_problem_name(problem)),
+                                "unsupported", json_text(attune_last_error())));
+        } else if (!quiet) {
+            printf("%s: skipped: %s\n", attune_problem_name(problem), attune_last_error());
+        }
+        attune_problem_destroy(&problem);
+    }
+    set->count = kept;
+    if (!code && kept == 0) {
+        cli_error("none of the suites' workloads is supported in this version");
+        code = EXIT_USAGE;
+    }
+    return code;
+}
+
 void problem_set_destroy(struct problem_set *set)
 {
     for (size_t i = 0; i < set->count; i++)

@@ -121,6 +121,9 @@ enum exit_code problem_set_create(struct problem_set *set, const struct text_lis
 enum exit_code problem_set_create_grids(struct problem_set *set, const struct text_list *suites,
                                         const struct text_list *workloads, const struct text_list *grids,
                                         int64_t max_kv_tokens);
+/* A suite's rows that this version lacks are left out with a line each (an event in JSON); a workload asked for by name
+ * is an error. */
+enum exit_code problem_set_keep_supported(struct problem_set *set, bool json, bool quiet);
 void problem_set_destroy(struct problem_set *set);
 
 /* ---- output */

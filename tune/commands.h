@@ -9,6 +9,7 @@
 enum exit_code command_devices(int argc, char **argv);
 enum exit_code command_probe(int argc, char **argv);
 enum exit_code command_tune(int argc, char **argv);
+enum exit_code command_warm(int argc, char **argv);
 enum exit_code command_layout(int argc, char **argv);
 enum exit_code command_search(int argc, char **argv);
 enum exit_code command_cache(int argc, char **argv);

@@ -70,36 +70,6 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
     return true;
 }
 
-/* A suite's rows that this version lacks are left out with a line each; a workload asked for by name is an error. */
-static enum exit_code keep_supported(const struct tune_arguments *a, struct problem_set *set)
-{
-    size_t kept = 0;
-    enum exit_code code = EXIT_DONE;
-    for (size_t i = 0; i < set->count; i++) {
-        attune_problem *problem = set->problems[i];
-        if (attune_problem_supported(problem) == ATTUNE_OK) {
-            set->problems[kept++] = problem;
-            continue;
-        }
-        if (i >= set->from_suites) {
-            cli_error("workload \"%s\": %s", attune_problem_name(problem), attune_last_error());
-            code = EXIT_USAGE;
-        } else if (a->json) {
-            json_line(json_pack("{ss so so}", "event", "skipped", "workload", json_text(attune_problem_name(problem)),
-                                "unsupported", json_text(attune_last_error())));
-        } else if (!a->quiet) {
-            printf("%s: skipped: %s\n", attune_problem_name(problem), attune_last_error());
-        }
-        attune_problem_destroy(&problem);
-    }
-    set->count = kept;
-    if (!code && kept == 0) {
-        cli_error("none of the suites' workloads is supported in this version");
-        code = EXIT_USAGE;
-    }
-    return code;
-}
-
 static void print_json_dry_run(const struct tune_arguments *a, const struct problem_set *set)
 {
     for (size_t i = 0; i < set->count; i++)
@@ -345,7 +315,7 @@ static enum exit_code check(const struct tune_arguments *a, const struct problem
 
 static enum exit_code tune_all(struct tune_arguments *a, struct problem_set *set)
 {
-    enum exit_code code = keep_supported(a, set);
+    enum exit_code code = problem_set_keep_supported(set, a->json, a->quiet);
     if (!code)
         code = check(a, set);
     if (code)

@@ -113,7 +113,7 @@ static const struct {
     {"load", worker_load, true},      {"unload", worker_unload, true}, {"build", worker_build, true},
     {"poison", worker_poison, true},  {"time", worker_time, true},     {"fetch", worker_fetch, true},
     {"digest", worker_digest, true},  {"probe", worker_probe, true},   {"instruction", worker_instruction, true},
-    {"limits", worker_limits, true},  {"append", worker_append, true},
+    {"limits", worker_limits, true},  {"append", worker_append, true}, {"warm", worker_warm, true},
 };
 
 static attune_status dispatch(struct worker *worker, const json_t *request, json_t **reply)

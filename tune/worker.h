@@ -51,6 +51,7 @@ struct probe_grid {
 
 struct worker {
     attune_context *context;
+    attune_context *caches; /* the same device with the user's caches: made by the first `warm` */
     cl_command_queue queue; /* in order, profiling */
     struct input *inputs[MAX_INPUTS];
     struct slot slots[MAX_SLOTS];
@@ -72,6 +73,7 @@ attune_status worker_digest(struct worker *worker, const json_t *request, json_t
 attune_status worker_fetch(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_probe(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_instruction(struct worker *worker, const json_t *request, json_t **reply);
+attune_status worker_warm(struct worker *worker, const json_t *request, json_t **reply);
 attune_status worker_limits(struct worker *worker, const json_t *request, json_t **reply);
 
 /* The request's fields; MISMATCH for a number out of 0 .. limit-1, or an input that is not loaded. */

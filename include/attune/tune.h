@@ -285,7 +285,7 @@ typedef enum attune_tune_end {
 
 /* Progress of a tuning, passed after every test. Lives for the call. */
 typedef struct attune_tune_progress {
-    const char *phase;       /* "probe", "start", "search", "confirm" or "done" */
+    const char *phase;       /* "probe", "start", "search", "confirm", "compile" or "done" */
     int32_t tests;           /* so far, failed ones included */
     int32_t budget_tests;    /* 0 = no limit */
     double seconds;          /* since the start */
@@ -358,7 +358,8 @@ typedef struct attune_tune_summary {
 
 /* Probes the device first where neither the cache nor the target has that (a few seconds).
  * Tunes num_problems workloads in one search and one budget, verifies, confirms against the incumbents in interleaved rounds,
- * and writes the winners to the user's cache. results[num_problems]; summary may be NULL. Blocks for as long as the budget
+ * and writes the winners to the user's cache, with the compiled kernels that plans of the workloads need (attune_warm).
+ * results[num_problems]; summary may be NULL. Blocks for as long as the budget
  * allows. Whatever a candidate does (crash, hang, wrong answer) is a record in the journal and the search goes on.
  * Errors: UNSUPPORTED (a problem; no configuration of options.family is valid for any), ENUM (strategy), SYNTAX (family), MISMATCH
  * (record), WORKER, DEVICE_LOST (on every attempt), IO (journal, cache or record cannot be written: at the start where that can be
@@ -373,6 +374,47 @@ ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem
  * Errors: those of the two, OK where they would begin. */
 ATTUNE_API attune_status attune_tune_check(const attune_target_options *target, const attune_problem *const *problems,
                                            size_t num_problems, const attune_tune_options *options);
+
+/* ------------------------------------------------------------------------------------------ compiled kernels */
+
+/* Return 0 to go on, anything else to begin nothing more. done of total tasks. Called from threads of attune_warm's own, one at
+ * a time. */
+typedef int (*attune_warm_callback)(void *priv, size_t done, size_t total);
+
+typedef struct attune_warm_options {
+    size_t size;
+    int32_t workers;    /* worker processes side by side; 0 = one for each processor of the host */
+    double max_seconds; /* begin nothing after this, but for the first of each worker; 0 = no limit */
+    attune_warm_callback progress; /* may be NULL */
+    void *progress_priv;
+} attune_warm_options;
+
+#define ATTUNE_WARM_OPTIONS_INIT {sizeof(attune_warm_options), 0, 0.0, NULL, NULL}
+
+typedef struct attune_warm_result {
+    int32_t tasks;    /* what was to be made: the kernel of a configuration, or the utilities of a descriptor */
+    int32_t compiled; /* programs that were compiled, and stored */
+    int32_t found;    /* programs that were there */
+    int32_t failed;   /* tasks that could not be done; reason says why the first could not */
+    int32_t left_out; /* tasks that were not begun */
+    int32_t workers;  /* that were used */
+    double seconds;
+    char reason[256];
+    char reserved[64];
+} attune_warm_result;
+
+/* Compiles what plans of the problems need and keeps the binaries in the user's cache: the configurations that the caches answer for each
+ * problem and for other shapes of its descriptor, the untuned default, and the utilities of a step (merging, checks of page tables,
+ * work lists from device lengths, operations on the KV cache for rows of Q's type and of the cache's). From then on a plan of
+ * these problems compiles nothing, whoever creates it with this cache or a copy of it, wherever that lies: binaries are found by
+ * device, driver, kernel and options. attune_tune does the same at its end.
+ * A driver may want a folder of its own to unpack binaries into: pocl $POCL_CACHE_DIR, else $XDG_CACHE_HOME/pocl/kcache, else
+ * $HOME/.cache/pocl/kcache, which may be empty but must be writable.
+ * In workers, several side by side. Blocks. Not thread-safe on one target.
+ * Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, UNSUPPORTED (a problem), IO (no cache folder, or it cannot be written), WORKER,
+ * NO_DEVICE, OUT_OF_MEMORY. What does not compile is counted, and no error. */
+ATTUNE_API attune_status attune_warm(attune_target *target, const attune_problem *const *problems, size_t num_problems,
+                                     const attune_warm_options *options, attune_warm_result *out);
 
 /* --------------------------------------------------------------------------------------- choice of a KV layout */
 
@@ -444,7 +486,7 @@ typedef struct attune_tune_state {
     double seconds;        /* since the search's start, at the last step */
     double budget_seconds; /* 0 = no limit */
     double eta_seconds;    /* estimate until the end, at the last step */
-    char phase[16];        /* "start", "search", "confirm" or "done" */
+    char phase[16];        /* "start", "search", "confirm", "compile" or "done" */
     char workload[64];     /* of the last test, cut to fit */
     char config[ATTUNE_CONFIG_TEXT_MAX]; /* of the last test */
     attune_outcome outcome;              /* of the last test */

@@ -40,37 +40,36 @@ static attune_status check_content(const char *key_hash, char *data, size_t *siz
     return ATTUNE_OK;
 }
 
+static attune_status read_binary(const char *folder, const char *name, const char *key_hash, char **content,
+                                 size_t *size)
+{
+    attune_status status = file_read(folder, name, BINARY_MAX + HEADER_SIZE, content, size);
+    if (!status && *content && (status = check_content(key_hash, *content, size))) {
+        set_error(status, "%s/%s: %s", folder, name, attune_last_error());
+        free(*content);
+        *content = NULL;
+    }
+    return status;
+}
+
 bool cache_binary_load(struct cache *cache, const char *key_hash, void **data, size_t *size)
 {
-    *data = NULL;
-    *size = 0;
-    char name[NAME_SIZE];
-    char *content;
-    if (!cache->binaries || name_file(key_hash, name))
-        return false;
-    attune_status status = file_read(cache->binaries, name, BINARY_MAX + HEADER_SIZE, &content, size);
-    if (!status && !content)
-        return false;
-    if (!status) {
-        status = check_content(key_hash, content, size);
-        if (status)
-            set_error(status, "%s/%s: %s", cache->binaries, name, attune_last_error());
-    }
-    if (!status) {
-        *data = content;
-        return true;
-    }
-    log_once(cache, ATTUNE_LOG_WARNING);
-    free(content);
-    *size = 0;
-    return false;
+    char name[NAME_SIZE], *content = NULL;
+    bool named = !name_file(key_hash, name);
+    for (int level = CACHE_USER; named && !content && level < CACHE_LEVELS; level++)
+        if (cache->binaries[level] && read_binary(cache->binaries[level], name, key_hash, &content, size))
+            log_once(cache, ATTUNE_LOG_WARNING);
+    *data = content;
+    if (!content)
+        *size = 0;
+    return content != NULL;
 }
 
 attune_status cache_binary_store(struct cache *cache, const char *key_hash, const void *data, size_t size)
 {
     char name[NAME_SIZE];
     attune_status status = name_file(key_hash, name);
-    if (status || !cache->binaries)
+    if (status || !cache->binaries[CACHE_USER])
         return status;
     if (!size || size > BINARY_MAX)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "a binary of %zu bytes; the limits are 1 and %zu", size,
@@ -80,7 +79,7 @@ attune_status cache_binary_store(struct cache *cache, const char *key_hash, cons
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "a binary of %zu bytes", size);
     format_header(key_hash, data, size, content);
     memcpy(content + HEADER_SIZE, data, size);
-    status = file_replace(cache->binaries, name, content, HEADER_SIZE + size);
+    status = file_replace(cache->binaries[CACHE_USER], name, content, HEADER_SIZE + size);
     free(content);
     return status;
 }

@@ -35,12 +35,11 @@ static bool set_folders(struct cache *cache, const struct cache_paths *paths)
             continue;
         cache->entries[level] = join(folders[level], "entries");
         cache->records[level] = join(folders[level], "records");
-        if (!cache->entries[level] || !cache->records[level])
+        cache->binaries[level] = join(folders[level], "binaries");
+        if (!cache->entries[level] || !cache->records[level] || !cache->binaries[level])
             return false;
     }
-    if (cache->entries[CACHE_USER])
-        cache->binaries = join(paths->user, "binaries");
-    return !cache->entries[CACHE_USER] || cache->binaries;
+    return true;
 }
 
 attune_status cache_open(struct cache **out, const struct cache_paths *paths, const struct logger *logger)
@@ -70,9 +69,9 @@ void cache_close(struct cache **cache)
     for (int level = 0; level < CACHE_LEVELS; level++) {
         free((*cache)->entries[level]);
         free((*cache)->records[level]);
+        free((*cache)->binaries[level]);
     }
     records_free(&(*cache)->records_memory);
-    free((*cache)->binaries);
     free((*cache)->memory);
     free((*cache)->logged);
     pthread_mutex_destroy(&(*cache)->mutex);

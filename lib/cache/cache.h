@@ -122,8 +122,8 @@ attune_status cache_entry_from_json(const char *text, size_t size, struct cache_
 /* Hash that names key's file. */
 void cache_key_hash(const struct cache_key *key, char hex[HASH_HEX_SIZE]);
 
-/* ---- compiled binaries (lib/cache/binaries.c): files in the user folder's "binaries", keyed by a hash of everything that goes
- * into a build; checked for owner, mode, size and checksum when read. */
+/* ---- compiled binaries (lib/cache/binaries.c): files in each level's "binaries", keyed by a hash of everything that goes into a
+ * build, paths of caches not being part of it; checked for owner, mode, size and checksum when read. */
 bool cache_binary_load(struct cache *cache, const char *key_hash, void **data, size_t *size); /* free(*data) */
 attune_status cache_binary_store(struct cache *cache, const char *key_hash, const void *data, size_t size);
 

@@ -8,9 +8,9 @@
 #include "cache/cache.h"
 
 struct cache {
-    char *entries[CACHE_LEVELS]; /* folders; NULL for memory and for levels that are not there */
-    char *records[CACHE_LEVELS]; /* folders; likewise */
-    char *binaries;              /* folder of the user's level, or NULL */
+    char *entries[CACHE_LEVELS];  /* folders; NULL for memory and for levels that are not there */
+    char *records[CACHE_LEVELS];  /* folders; likewise */
+    char *binaries[CACHE_LEVELS]; /* folders; likewise */
     struct logger logger;
     pthread_mutex_t mutex; /* of what follows */
     struct cache_entry *memory;

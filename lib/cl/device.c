@@ -272,7 +272,10 @@ attune_status cl_device_enumerate(struct cl_device **devices, size_t *count)
     for (size_t i = 0; status == ATTUNE_OK && i < *count; i++)
         choose_selector(*devices, *count, &(*devices)[i]);
     if (status == ATTUNE_OK && *count == 0)
-        status = set_error(ATTUNE_ERROR_NO_DEVICE, "none of the %u OpenCL platforms has a device", num_platforms);
+        status = set_error(ATTUNE_ERROR_NO_DEVICE,
+                           "none of the %u OpenCL platforms has a device; pocl has none where it cannot write to its "
+                           "cache folder (POCL_CACHE_DIR)",
+                           num_platforms);
     if (status != ATTUNE_OK) {
         free(*devices);
         *devices = NULL;

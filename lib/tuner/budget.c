@@ -92,3 +92,8 @@ double cross_seconds(const struct tuning *tuning)
         return 0;
     return share_seconds(left_seconds(tuning), tuning->num_active - tuning->crossed);
 }
+
+double keep_seconds(const struct tuning *tuning)
+{
+    return tuning->options->budget_seconds <= 0 ? 0 : share_seconds(left_seconds(tuning), 1);
+}

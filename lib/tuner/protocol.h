@@ -19,6 +19,8 @@
  *   instruction trial iterations launches shared                 one of kernels/probe_instruction.cl: "work";
  *                                                                launches 0: its results into the mapping
  *   append      input launches                                   stores a step's new rows in a cache of the input's layout
+ *   warm        problem config utilities user site shipped       makes the programs of a plan with these caches open: how many were
+ *                                                                "built", "loaded" and "lost" (not stored, for "reason")
  */
 #ifndef ATTUNE_TUNER_PROTOCOL_H
 #define ATTUNE_TUNER_PROTOCOL_H

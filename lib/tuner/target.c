@@ -116,15 +116,34 @@ attune_status attune_target_info(const attune_target *target, attune_device_info
 }
 
 /* A worker's own caches know of no probe. */
-static attune_status send_limits(struct attune_target *target)
+static attune_status send_limits(const struct attune_target *target, struct session *session)
 {
     const struct device_limits *limits = &target->choice.limits;
     json_t *request =
         json_pack("{s:s,s:I,s:i,s:I}", "op", "limits", "features", (json_int_t)limits->features, "half_load",
                   (int)limits->half_load, "max_work_group_size", (json_int_t)limits->max_work_group_size);
-    if (session_request(&target->session, request, target->session.deadlines.open, NULL) == ATTUNE_OUTCOME_OK)
+    if (session_request(session, request, session->deadlines.open, NULL) == ATTUNE_OUTCOME_OK)
         return ATTUNE_OK;
-    return set_error(ATTUNE_ERROR_WORKER, "%s", target->session.reason);
+    return set_error(ATTUNE_ERROR_WORKER, "%s", session->reason);
+}
+
+void target_copy_options(const struct attune_target *target, struct session *session)
+{
+    copy_string(session->backend, sizeof session->backend, target->session.backend);
+    copy_string(session->device, sizeof session->device, target->session.device);
+    session->memory_limit = target->session.memory_limit;
+    session->deadlines = target->session.deadlines;
+    session->logger = target->logger;
+}
+
+attune_status target_open_session(const struct attune_target *target, struct session *session)
+{
+    json_t *opened;
+    attune_status status = session_ensure(session, &opened);
+    if (status != ATTUNE_OK || !opened)
+        return status;
+    json_decref(opened);
+    return send_limits(target, session);
 }
 
 static void take_readings(struct attune_target *target, const struct probe_record *record)
@@ -151,7 +170,7 @@ attune_status target_apply_facts(struct attune_target *target, const struct prob
     select_apply_probe(facts, &target->choice.limits);
     backend_device_info(&target->choice, &target->info);
     target->probed = true;
-    return target->session.alive ? send_limits(target) : ATTUNE_OK;
+    return target->session.alive ? send_limits(target, &target->session) : ATTUNE_OK;
 }
 
 attune_status target_ensure(struct attune_target *target)
@@ -172,7 +191,7 @@ attune_status target_ensure(struct attune_target *target)
         select_device_key(&target->choice, &before);
         select_device_key(&choice, &now);
         if (!memcmp(&before, &now, sizeof now))
-            return send_limits(target);
+            return send_limits(target, &target->session);
         session_stop(&target->session);
         return set_error(ATTUNE_ERROR_NO_DEVICE, "device \"%s\" is not there any more; \"%s\" answers in its place",
                          target->choice.device.name, choice.device.name);
@@ -186,7 +205,7 @@ attune_status target_ensure(struct attune_target *target)
     /* Later workers must reach the same device. */
     copy_string(target->session.backend, sizeof target->session.backend, target->info.backend);
     copy_string(target->session.device, sizeof target->session.device, target->info.selector);
-    return send_limits(target);
+    return send_limits(target, &target->session);
 }
 
 attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size)

@@ -45,6 +45,12 @@ attune_status target_apply_probe(struct attune_target *target, const struct prob
 /* The same with what a context knows: the facts alone. */
 attune_status target_apply_facts(struct attune_target *target, const struct probe_facts *facts);
 
+/* For a session beside the target's own: what is the same in both, and its device open with the target's limits.
+ * session_init comes before. Errors: WORKER, and what opening the device says. The target is only read: several threads
+ * may do this. */
+void target_copy_options(const struct attune_target *target, struct session *session);
+attune_status target_open_session(const struct attune_target *target, struct session *session);
+
 /* Id of the KV layout that problem's plans take; "" without a cache. */
 attune_status target_layout_id(struct attune_target *target, const attune_problem *problem, char *id, size_t size);
 

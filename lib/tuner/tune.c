@@ -385,8 +385,10 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     attune_status confirmed = status == ATTUNE_ERROR_OUT_OF_MEMORY ? status : confirm_all(tuning);
     if (status == ATTUNE_OK)
         status = confirmed;
-    if (status == ATTUNE_OK)
+    if (status == ATTUNE_OK) {
         cross_all(tuning);
+        keep_kernels(tuning);
+    }
     for (int32_t i = 0; i < tuning->num_active; i++)
         explain_result(tuning, &tuning->workloads[tuning->active[i]]);
     summary->end = end_of(tuning, exhausted);

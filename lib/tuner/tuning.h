@@ -65,6 +65,7 @@ bool budget_spent(const struct tuning *tuning);
 /* For the next confirmation, the next cross times; 0 = no limit. */
 double confirm_seconds(const struct tuning *tuning);
 double cross_seconds(const struct tuning *tuning);
+double keep_seconds(const struct tuning *tuning);
 
 /* Calls the callback, if any, and notes what it answers. */
 void tuning_progress(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
@@ -85,6 +86,9 @@ attune_status confirm_workload(struct tuning *tuning, struct tuned_workload *wor
  * device's. */
 void cross_put_winner(struct tuning *tuning, const struct tuned_workload *workload);
 attune_status cross_workload(struct tuning *tuning, struct tuned_workload *workload, double seconds);
+
+/* keep.c: compiles what plans of the tuned workloads need into the cache. A failure is a warning: plans compile by themselves. */
+void keep_kernels(struct tuning *tuning);
 
 /* ---- tune_journal.c: each is one record, and does nothing without a journal */
 attune_status tuning_journal_open(struct tuning *tuning);

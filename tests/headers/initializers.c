@@ -29,6 +29,7 @@ int main(void)
     CHECK_SIZE(attune_measure_options, ATTUNE_MEASURE_OPTIONS_INIT);
     CHECK_SIZE(attune_kv_choice_options, ATTUNE_KV_CHOICE_OPTIONS_INIT);
     CHECK_SIZE(attune_tune_options, ATTUNE_TUNE_OPTIONS_INIT);
+    CHECK_SIZE(attune_warm_options, ATTUNE_WARM_OPTIONS_INIT);
     CHECK_SIZE(attune_search_options, ATTUNE_SEARCH_OPTIONS_INIT);
 
     attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT, from_function;

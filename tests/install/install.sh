@@ -40,6 +40,32 @@ if output=$("$work/prefill" cached 2>&1); then
 fi
 echo "prefill cached: $output"
 
+# A cache that was warmed serves another user from a read-only copy under another path, with an empty cache of the driver's own and
+# without a worker: no compiler runs, which is a linker's process with pocl.
+ATTUNE_CACHE_DIR=$work/warm "$prefix/bin/attune" warm --backend cpu --quiet \
+    --workload decode:hq=8,hkv=2,d=64,q=fp16,kv=fp16,page=16,batch=4,kvlen=128
+cp -r "$work/warm" "$work/shipped"
+rm -rf "$work/warm"
+chmod -R a+rX,a-w "$work/shipped"
+chmod a+rx "$work"
+mkdir "$work/home"
+run_as=
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    run_as='setpriv --reuid=65534 --regid=65534 --clear-groups'
+    chown 65534:65534 "$work/home"
+fi
+serve="$run_as env -u POCL_CACHE_DIR -u XDG_CACHE_HOME HOME=$work/home ATTUNE_CACHE_DIR=$work/shipped ATTUNE_BACKEND=cpu"
+serve="$serve ATTUNE_WORKER=/nonexistent $work/decode"
+if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
+    strace -f -e trace=execve -o "$work/trace" $serve
+    if grep -E 'execve\("[^"]*/(ld|clang|cc|gcc)[^/"]*"' "$work/trace"; then
+        echo 'a plan of a warmed cache compiled'
+        exit 1
+    fi
+else
+    $serve
+fi
+
 for program in attune attune-bench; do
     "$prefix/bin/$program" --help >/dev/null
 done

@@ -26,7 +26,7 @@ def check(program, arguments, code, *texts, **env):
     return run.stdout
 
 
-COMMANDS = ['devices', 'probe', 'tune', 'layout', 'search', 'cache', 'version', 'help']
+COMMANDS = ['devices', 'probe', 'tune', 'warm', 'layout', 'search', 'cache', 'version', 'help']
 
 check(ATTUNE, [], 2, 'usage: attune COMMAND')
 check(ATTUNE, ['help'], 0, 'Exit codes:', *COMMANDS)
@@ -42,6 +42,9 @@ check(ATTUNE, ['help', 'prob'], 2, 'did you mean "probe"?')
 check(ATTUNE, ['version', 'now'], 2, 'unexpected argument "now"')
 
 check(ATTUNE, ['tune'], 2, 'give --workload, --suite or --grid')
+check(ATTUNE, ['warm'], 2, 'give --workload, --suite or --grid')
+check(ATTUNE, ['warm', '--workload', 'E1', '--workers', '65'], 2, '--workers is "65"', 'integer from 0 to 64')
+check(ATTUNE, ['warm', '--workload', 'E1', '--slots', '9'], 2, '--slots needs --grid')
 GRID = 'decode:hq=32,hkv=8,d=128,page=16,batch=1..64,kvlen=512..'
 check(ATTUNE, ['tune', '--grid', GRID + '32768', '--dry-run'], 0, 'over all 49 workloads', 'batch=48,kvlen=24576,new=1')
 check(ATTUNE, ['tune', '--grid', GRID + '32768', '--slots', '131072', '--dry-run'], 0, 'over all 39 workloads')
