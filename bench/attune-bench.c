@@ -64,8 +64,14 @@ struct row {
     attune_measurement subject, untuned;
     double vs_untuned;
     struct comparison comparison;
-    bool ok; /* the subject was measured, and nothing gave a wrong result */
+    char wrong[512]; /* why the subject was not measured, or what gave a wrong result; "" = neither */
 };
+
+static void note_wrong(struct row *row, const char *what, attune_outcome outcome, const char *reason)
+{
+    if (!row->wrong[0])
+        snprintf(row->wrong, sizeof row->wrong, "%s%s: %.400s", what, attune_outcome_name(outcome), reason);
+}
 
 static attune_status measure_row(const struct bench_arguments *a, attune_target *target, const attune_problem *problem,
                                  struct row *row)
@@ -82,13 +88,17 @@ static attune_status measure_row(const struct bench_arguments *a, attune_target 
         return status;
     row->subject = measured[0];
     row->untuned = measured[1];
-    row->ok = row->subject.outcome == ATTUNE_OUTCOME_OK && row->untuned.outcome != ATTUNE_OUTCOME_WRONG;
-    if (row->subject.outcome != ATTUNE_OUTCOME_OK)
+    if (row->subject.outcome != ATTUNE_OUTCOME_OK) {
+        note_wrong(row, "", row->subject.outcome, row->subject.reason);
         return ATTUNE_OK;
+    }
+    if (row->untuned.outcome == ATTUNE_OUTCOME_WRONG)
+        note_wrong(row, "the untuned default is ", ATTUNE_OUTCOME_WRONG, row->untuned.reason);
     row->vs_untuned = row->untuned.outcome == ATTUNE_OUTCOME_OK ? ratios[1] : 0;
     status = compare_with_baselines(target, problem, row->subject.config, (uint64_t)a->seed, &row->comparison);
     for (int b = 0; b < NUM_BASELINES; b++)
-        row->ok = row->ok && row->comparison.outcome[b] != ATTUNE_OUTCOME_WRONG;
+        if (row->comparison.outcome[b] == ATTUNE_OUTCOME_WRONG && !row->wrong[0])
+            snprintf(row->wrong, sizeof row->wrong, "%s is %.400s", baseline_name(b), row->comparison.reason[b]);
     return status;
 }
 
@@ -97,16 +107,21 @@ static void print_json_row(const attune_problem *problem, const attune_device_in
     const attune_measurement *m = &row->subject;
     bool timed = m->outcome == ATTUNE_OUTCOME_OK && m->time_ms > 0;
     double rate = timed ? 1e-6 / m->time_ms : 0; /* 1 / ms to 1e9 / s */
-    json_line(json_pack(
-        "{so so so so so so so so so so so so so so so so so sb}", "workload", json_text(attune_problem_name(problem)),
+    json_t *json = json_pack(
+        "{so so so so so so so so so so so so so so so so so}", "workload", json_text(attune_problem_name(problem)),
         "backend", json_text(info->backend), "simulated", json_text(info->simulated), "config", json_text(m->config),
         "source", json_text(m->source), "time_ms", json_figure(timed ? m->time_ms : 0), "gflops",
         json_figure(attune_problem_flops(problem) * rate), "gbps", json_figure(attune_problem_bytes(problem) * rate),
-        "roofline_share", json_figure(m->roofline_share), "peak_gflops", json_figure(m->peak_gflops), "peak_reading",
-        json_text(m->peak_reading), "read_gbps", json_figure(m->read_gbps), "vs_untuned", json_figure(row->vs_untuned),
-        "vs_plain", json_figure(row->comparison.ratio[BASELINE_PLAIN]), "vs_fixed_tile",
+        "roofline_share", json_figure(m->disturbed ? 0 : m->roofline_share), "peak_gflops", json_figure(m->peak_gflops),
+        "peak_reading", json_text(m->peak_reading), "read_gbps", json_figure(m->read_gbps), "vs_untuned",
+        json_figure(row->vs_untuned), "vs_plain", json_figure(row->comparison.ratio[BASELINE_PLAIN]), "vs_fixed_tile",
         json_figure(row->comparison.ratio[BASELINE_FIXED_TILE]), "max_abs_err", json_number(m->max_abs_err), "rel_err",
-        json_number(m->rel_err), "ok", row->ok));
+        json_number(m->rel_err));
+    json_object_set_new(json, "outcome", json_text(attune_outcome_name(m->outcome)));
+    json_object_set_new(json, "disturbed", json_boolean(m->disturbed));
+    json_object_set_new(json, "ok", json_boolean(row->wrong[0] == '\0'));
+    json_object_set_new(json, "reason", row->wrong[0] ? json_text(row->wrong) : json_null());
+    json_line(json);
 }
 
 /* A figure in a column of 9, or a dash. */
@@ -133,14 +148,16 @@ static void print_row(const attune_problem *problem, const struct row *row)
                m->config);
         return;
     }
-    char share[32], untuned[32], plain[32], fixed[32], ms[32];
+    char share[32] = "disturbed", untuned[32], plain[32], fixed[32], ms[32], text[160];
     double rate = 1e-6 / m->time_ms;
     printf("%-20s %9s %9s %9s %9s %12s %9.4g %9.4g %8s\n", attune_problem_name(problem),
-           cell(100 * m->roofline_share, "%.1f%%", share), cell(row->vs_untuned, "%.2fx", untuned),
-           cell(row->comparison.ratio[BASELINE_PLAIN], "%.3gx", plain),
+           m->disturbed ? share : cell(100 * m->roofline_share, "%.1f%%", share),
+           cell(row->vs_untuned, "%.2fx", untuned), cell(row->comparison.ratio[BASELINE_PLAIN], "%.3gx", plain),
            cell(row->comparison.ratio[BASELINE_FIXED_TILE], "%.3gx", fixed), format_ms(m->time_ms, ms),
            attune_problem_flops(problem) * rate, attune_problem_bytes(problem) * rate, m->source);
     printf("    %s\n    error %.3g at most, %.3g relative\n", m->config, m->max_abs_err, m->rel_err);
+    if (m->disturbed)
+        printf("    roofline: %s\n", format_disturbed(m->roofline_share, text));
     if (row->untuned.outcome != ATTUNE_OUTCOME_OK)
         printf("    untuned default: %s: %s\n", attune_outcome_name(row->untuned.outcome), row->untuned.reason);
     for (int b = 0; b < NUM_BASELINES; b++)
@@ -185,8 +202,10 @@ static enum exit_code bench_on(const struct bench_arguments *a, attune_target *t
         else
             print_row(problem, &row);
         fflush(stdout);
-        if (!row.ok)
+        if (row.wrong[0]) {
+            cli_error("%s: %s", attune_problem_name(problem), row.wrong);
             code = EXIT_OTHER;
+        }
     }
     return code;
 }
@@ -305,7 +324,8 @@ static bool read_arguments(struct bench_arguments *a, unsigned *mode, int argc, 
         {"tests", OPTION_INTEGER, &a->tests, 20, 1000, MODE_SEARCH},
         {NULL},
     };
-    return cli_parse(argc, argv, options, NULL) && cli_no_cache(a->no_cache, &a->target) && choose_mode(a, mode) && cli_check_strategy(a->strategy, false);
+    return cli_parse(argc, argv, options, NULL) && cli_no_cache(a->no_cache, &a->target) && choose_mode(a, mode) &&
+           cli_check_strategy(a->strategy, false);
 }
 
 static enum exit_code run_mode(const struct bench_arguments *a, unsigned mode)

@@ -302,6 +302,13 @@ const char *format_ms(double ms, char *text)
     return text;
 }
 
+const char *format_disturbed(double share, char *text)
+{
+    snprintf(text, 160, "disturbed: %s; measure again",
+             share > 1 ? "over what the device can do" : "the samples' shares disagree");
+    return text;
+}
+
 const char *format_simulated(const char *simulated, char *text)
 {
     text[0] = '\0';

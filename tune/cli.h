@@ -138,6 +138,8 @@ json_t *json_number(double value);
 void json_line(json_t *value);
 /* "12.3 ms", "1.23 s"; text[32]. */
 const char *format_ms(double ms, char *text);
+/* Why a share of the roofline is no figure; text[160]. */
+const char *format_disturbed(double share, char *text);
 /* " (simulated on pocl 3.1 ...)", or "" for hardware; text[160]. */
 const char *format_simulated(const char *simulated, char *text);
 /* "name, vendor ..." of a device on one line, with what simulates it. */

@@ -17,14 +17,14 @@ static size_t problem_index(const struct problem_set *set, const char *workload)
 
 static void print_json_step(const struct progress *progress, const attune_tune_progress *step, const char *workload)
 {
-    json_line(json_pack("{ss so so so si si so so so so so so so so}", "event", "test", "simulated",
-                        json_text(progress->simulated), "phase", json_text(step->phase ? step->phase : ""), "workload",
-                        json_text(workload), "tests", (int)step->tests, "budget_tests", (int)step->budget_tests,
-                        "seconds", json_figure(step->seconds), "budget_seconds", json_figure(step->budget_seconds),
-                        "eta_seconds", json_figure(step->eta_seconds), "config",
-                        json_text(step->config ? step->config : ""), "outcome",
-                        json_text(attune_outcome_name(step->outcome)), "time_ms", json_figure(step->time_ms), "best_ms",
-                        json_figure(step->best_ms), "default_ms", json_figure(step->default_ms)));
+    json_line(json_pack(
+        "{ss so so so si si so so so so so so so so so}", "event", "test", "simulated", json_text(progress->simulated),
+        "phase", json_text(step->phase ? step->phase : ""), "workload", json_text(workload), "tests", (int)step->tests,
+        "budget_tests", (int)step->budget_tests, "seconds", json_figure(step->seconds), "budget_seconds",
+        json_figure(step->budget_seconds), "eta_seconds", json_figure(step->eta_seconds), "config",
+        json_text(step->config ? step->config : ""), "outcome", json_text(attune_outcome_name(step->outcome)), "reason",
+        step->reason && step->reason[0] ? json_text(step->reason) : json_null(), "time_ms", json_figure(step->time_ms),
+        "best_ms", json_figure(step->best_ms), "default_ms", json_figure(step->default_ms)));
 }
 
 /* "best 1.23 ms, 1.6x the untuned default", or what is known of it. */

@@ -136,7 +136,10 @@ static void print_result(const attune_problem *problem, const attune_tune_result
         return;
     }
     printf("    %-11s %s\n", "config", result->config);
-    if (result->roofline_share > 0)
+    if (result->disturbed)
+        printf("    %-11s %s (%s)\n", "roofline", format_disturbed(result->roofline_share, text),
+               format_ms(result->time_ms, ms));
+    else if (result->roofline_share > 0)
         printf("    %-11s %.1f%% of the roofline (%s; %s %.4g GFLOP/s, read %.4g GB/s)\n", "roofline",
                100 * result->roofline_share, format_ms(result->time_ms, ms), result->peak_reading, result->peak_gflops,
                result->read_gbps);
@@ -156,22 +159,23 @@ static void print_result(const attune_problem *problem, const attune_tune_result
 static void print_json_result(const attune_problem *problem, const attune_tune_result *result,
                               const struct comparison *comparison, const attune_device_info *info)
 {
-    json_t *json =
-        json_pack("{ss so so so so sb sb so so so so so so so so}", "event", "result", "workload",
-                  json_text(attune_problem_name(problem)), "problem", json_text(attune_problem_text(problem)),
-                  "backend", json_text(info->backend), "simulated", json_text(info->simulated), "hit", result->hit,
-                  "promoted", result->promoted, "roofline_share", json_figure(result->roofline_share), "vs_untuned",
-                  json_figure(result->gain), "vs_untuned_low", json_figure(result->gain_low), "vs_untuned_high",
-                  json_figure(result->gain_high), "vs_plain", json_figure(comparison->ratio[BASELINE_PLAIN]),
-                  "vs_fixed_tile", json_figure(comparison->ratio[BASELINE_FIXED_TILE]), "time_ms",
-                  json_figure(result->time_ms), "default_ms", json_figure(result->default_ms));
+    json_t *json = json_pack(
+        "{ss so so so so sb sb so so so so so so so so}", "event", "result", "workload",
+        json_text(attune_problem_name(problem)), "problem", json_text(attune_problem_text(problem)), "backend",
+        json_text(info->backend), "simulated", json_text(info->simulated), "hit", result->hit, "promoted",
+        result->promoted, "roofline_share", json_figure(result->disturbed ? 0 : result->roofline_share), "vs_untuned",
+        json_figure(result->gain), "vs_untuned_low", json_figure(result->gain_low), "vs_untuned_high",
+        json_figure(result->gain_high), "vs_plain", json_figure(comparison->ratio[BASELINE_PLAIN]), "vs_fixed_tile",
+        json_figure(comparison->ratio[BASELINE_FIXED_TILE]), "time_ms", json_figure(result->time_ms), "default_ms",
+        json_figure(result->default_ms));
+    json_object_set_new(json, "disturbed", json_boolean(result->disturbed));
     json_object_set_new(json, "fma_gflops", json_figure(result->fma_gflops));
     json_object_set_new(json, "read_gbps", json_figure(result->read_gbps));
     json_object_set_new(json, "peak_gflops", json_figure(result->peak_gflops));
     json_object_set_new(json, "peak_reading", json_text(result->peak_reading));
     json_object_set_new(json, "max_abs_err", json_number(result->max_abs_err));
     json_object_set_new(json, "rel_err", json_number(result->rel_err));
-    json_object_set_new(json, "reason", json_text(result->reason));
+    json_object_set_new(json, "reason", result->reason[0] ? json_text(result->reason) : json_null());
     json_object_set_new(json, "tests", json_integer(result->tests));
     json_object_set_new(json, "entry_tests", json_integer(result->entry_tests));
     json_object_set_new(json, "exhausted", json_boolean(result->exhausted));
@@ -187,7 +191,7 @@ struct geomeans {
 
 static void add_to_geomeans(struct geomeans *means, const attune_tune_result *result)
 {
-    if (result->roofline_share > 0) {
+    if (result->roofline_share > 0 && !result->disturbed) {
         means->log_share += log(result->roofline_share);
         means->shares++;
     }

@@ -152,9 +152,8 @@ static json_t *failure(attune_status status)
 {
     if (status == ATTUNE_ERROR_OPENCL && is_loss(attune_last_error_opencl()))
         status = ATTUNE_ERROR_DEVICE_LOST;
-    const char *log = status == ATTUNE_ERROR_BUILD ? attune_last_build_log() : "";
-    return json_pack("{s:b,s:i,s:i,s:o,s:o}", "ok", 0, "status", (int)status, "opencl", attune_last_error_opencl(),
-                     "error", text_value(attune_last_error()), "log", text_value(log));
+    return json_pack("{s:b,s:i,s:i,s:o}", "ok", 0, "status", (int)status, "opencl", attune_last_error_opencl(), "error",
+                     text_value(attune_last_error()));
 }
 
 static bool answer(struct worker *worker, const json_t *request)

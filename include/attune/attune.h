@@ -107,7 +107,8 @@ ATTUNE_API const char *attune_last_error(void);
 /* OpenCL code of the calling thread's last failure, CL_SUCCESS (0) if it did not come from OpenCL. */
 ATTUNE_API int attune_last_error_opencl(void);
 
-/* Compiler output of the calling thread's last ATTUNE_ERROR_BUILD, else "". Valid like attune_last_error(). */
+/* The build options and, from the second line on, the compiler's output of the calling thread's last ATTUNE_ERROR_BUILD, whose text has the
+ * first errors; "" after another failure. Cut at 16 KiB. Valid like attune_last_error(). */
 ATTUNE_API const char *attune_last_build_log(void);
 
 /* Version of the library that runs, ATTUNE_VERSION_* being that of the headers compiled against. Any may be NULL. */

@@ -188,6 +188,8 @@ typedef struct attune_measurement {
     double peak_gflops;     /* peak of the fastest instruction that the precision contract permits, measured beside the samples:
                                fp32 multiply-adds or, under FAST with bf16 K and V and where a probe showed them, bf16 dot products */
     char peak_reading[32];  /* which: "fma.fp32" or "dot.bf16" */
+    int32_t disturbed;      /* 1: roofline_share is no figure: it is above what the device can do, or the samples' shares disagree. The
+                               machine was busy with something else: measure again */
 } attune_measurement;
 
 typedef struct attune_measure_options {
@@ -297,6 +299,7 @@ typedef struct attune_tune_progress {
     double time_ms;          /* of this test; 0 where it has none */
     double best_ms;          /* of this workload so far; 0 = none yet */
     double default_ms;       /* of this workload's untuned default; 0 = none yet */
+    const char *reason;      /* why the outcome of this test is not OK; "" where it is */
 } attune_tune_progress;
 
 /* Return 0 to go on, anything else to stop in order. */
@@ -345,6 +348,7 @@ typedef struct attune_tune_result {
     int32_t tests;                        /* of this workload in this call; 0: nothing was tried */
     int32_t exhausted;                    /* 1: every valid configuration of the workload was tried, in this call or, for a hit, before */
     int32_t entry_tests;                  /* that stand behind what the cache answers now, of this call or an earlier one; 0 = not known */
+    int32_t disturbed;                    /* as in attune_measurement */
 } attune_tune_result;
 
 typedef struct attune_tune_summary {

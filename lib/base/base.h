@@ -20,8 +20,11 @@
 attune_status set_error(attune_status status, const char *format, ...) PRINTF_LIKE(2, 3);
 /* As set_error, with an OpenCL code; its name is appended to the text. */
 attune_status set_opencl_error(attune_status status, int code, const char *format, ...) PRINTF_LIKE(3, 4);
-/* Attaches a compiler's output to the failure just recorded. */
+/* Attaches a compiler's output to the failure just recorded: its first 16 KiB. */
 void attach_build_log(const char *log);
+/* The first lines of a compiler's output that speak of an error, at most two with " | " between them; the first line that is not
+ * empty where none does. text[size] is "" for an empty log. */
+void first_build_errors(const char *log, char *text, size_t size);
 /* "CL_INVALID_VALUE", ...; "unknown" otherwise. */
 const char *opencl_error_name(int code);
 

@@ -47,7 +47,43 @@ attune_status set_opencl_error(attune_status status, int code, const char *forma
 
 void attach_build_log(const char *log)
 {
+    const size_t note = 40;
     copy_string(last.build_log, sizeof last.build_log, log);
+    size_t kept = strlen(last.build_log), length = strlen(log);
+    if (kept < length)
+        snprintf(last.build_log + kept - note, note, "\n... and %zu bytes more", length - kept + note);
+}
+
+static bool speaks_of_error(const char *line, size_t length)
+{
+    static const char word[] = "error";
+    for (size_t i = 0; i + 5 <= length; i++) {
+        size_t k = 0;
+        while (k < 5 && (line[i + k] | 0x20) == word[k])
+            k++;
+        if (k == 5)
+            return true;
+    }
+    return false;
+}
+
+void first_build_errors(const char *log, char *text, size_t size)
+{
+    char first[256] = "";
+    text[0] = '\0';
+    for (int found = 0; *log && found < 2; log += *log == '\n') {
+        log += strspn(log, " \t\r");
+        size_t length = strcspn(log, "\r\n"), used = strlen(text);
+        if (length && !first[0])
+            snprintf(first, sizeof first, "%.*s", (int)(length < sizeof first ? length : sizeof first - 1), log);
+        if (speaks_of_error(log, length)) {
+            snprintf(text + used, size - used, "%s%.*s", used ? " | " : "", (int)(length < size ? length : size), log);
+            found++;
+        }
+        log += strcspn(log, "\n");
+    }
+    if (!text[0])
+        copy_string(text, size, first);
 }
 
 const char *attune_last_error(void)
@@ -87,8 +123,8 @@ void attune_version(int *major, int *minor, int *patch)
 const char *attune_status_name(attune_status status)
 {
     switch (status) {
-#define STATUS_CASE(name)                                                                                              \
-    case ATTUNE_##name:                                                                                                \
+#define STATUS_CASE(name) \
+    case ATTUNE_##name:   \
         return "ATTUNE_" #name;
         STATUSES(STATUS_CASE)
     }
@@ -112,8 +148,8 @@ const char *attune_status_name(attune_status status)
 const char *opencl_error_name(int code)
 {
     switch (code) {
-#define OPENCL_CASE(name)                                                                                              \
-    case name:                                                                                                         \
+#define OPENCL_CASE(name) \
+    case name:            \
         return #name;
         OPENCL_ERRORS(OPENCL_CASE)
     case -1001: /* CL_PLATFORM_NOT_FOUND_KHR, of the ICD loader */

@@ -22,16 +22,34 @@ attune_status cl_error(int code, const char *what)
     }
 }
 
-static void attach_log(cl_program program, cl_device_id device)
+/* What the compiler said; free() it. NULL where it said nothing. */
+static char *build_log(cl_program program, cl_device_id device)
 {
     size_t size = 0;
     if (clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) != CL_SUCCESS || size == 0 ||
         size > BINARY_MAX)
-        return;
+        return NULL;
     char *log = calloc(1, size + 1);
     if (log && clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, size, log, NULL) == CL_SUCCESS)
-        attach_build_log(log);
+        return log;
     free(log);
+    return NULL;
+}
+
+/* The compiler's words in short, and whole in the log, behind the options. */
+static attune_status build_failed(cl_program program, cl_device_id device, int code, const char *options)
+{
+    char *log = build_log(program, device), words[400];
+    first_build_errors(log ? log : "", words, sizeof words);
+    attune_status status = set_opencl_error(ATTUNE_ERROR_BUILD, code, "a kernel does not compile: %s",
+                                            words[0] ? words : "the compiler gave no reason");
+    struct strbuf whole = {0};
+    strbuf_printf(&whole, "built with %s\n%s", options, log ? log : "");
+    if (whole.text)
+        attach_build_log(whole.text);
+    strbuf_free(&whole);
+    free(log);
+    return status;
 }
 
 attune_status cl_program_from_source(cl_context context, cl_device_id device, const char *source, const char *options,
@@ -47,11 +65,9 @@ attune_status cl_program_from_source(cl_context context, cl_device_id device, co
         *out = program;
         return ATTUNE_OK;
     }
-    attune_status status =
-        code == CL_OUT_OF_HOST_MEMORY || code == CL_DEVICE_NOT_AVAILABLE
-            ? cl_error(code, "clBuildProgram")
-            : set_opencl_error(ATTUNE_ERROR_BUILD, code, "a kernel did not compile with %s", options);
-    attach_log(program, device);
+    attune_status status = code == CL_OUT_OF_HOST_MEMORY || code == CL_DEVICE_NOT_AVAILABLE
+                               ? cl_error(code, "clBuildProgram")
+                               : build_failed(program, device, code, options);
     clReleaseProgram(program);
     return status;
 }

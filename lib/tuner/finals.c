@@ -169,7 +169,9 @@ static void fill_result(const struct tuning *tuning, struct tuned_workload *work
     r->peak_gflops = peaks_contract_gflops(&finals->rounds.peaks, &reading);
     copy_string(r->peak_reading, sizeof r->peak_reading, reading);
     r->roofline_ms = roofline_ms(workload->problem, &finals->rounds.peaks);
-    r->roofline_share = rounds_share(&finals->rounds, workload->problem, winner);
+    bool disturbed;
+    r->roofline_share = rounds_share(&finals->rounds, workload->problem, winner, &disturbed);
+    r->disturbed = disturbed;
     r->max_abs_err = c->error.max_abs;
     r->rel_err = c->error.relative;
 }

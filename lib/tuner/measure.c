@@ -104,7 +104,9 @@ static void report(struct job *job, const struct rounds *rounds, int32_t i, attu
     out->peak_gflops = peaks_contract_gflops(&rounds->peaks, &reading);
     copy_string(out->peak_reading, sizeof out->peak_reading, reading);
     out->roofline_ms = roofline_ms(problem, &rounds->peaks);
-    out->roofline_share = rounds_share(rounds, problem, i);
+    bool disturbed;
+    out->roofline_share = rounds_share(rounds, problem, i, &disturbed);
+    out->disturbed = disturbed;
 }
 
 static attune_status measure(struct job *job, const attune_measure_options *options, attune_measurement *out,

@@ -2,7 +2,7 @@
  *
  * What the supervisor and attune-worker say to each other: frames of a uint32 length in host order and that many bytes
  * of JSON, over a socket pair. A request has "op"; its reply has "ok": true, or "ok": false with "status"
- * (attune_status), "error" and "log". Outputs travel in a shared mapping instead.
+ * (attune_status) and "error". Outputs travel in a shared mapping instead.
  *
  *   devices                                                      every device as every backend sees it
  *   open        backend device                                   opens the device: who it is, its limits

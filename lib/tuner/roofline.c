@@ -6,7 +6,6 @@
 
 #include "probe.h"
 
-#define MARGIN 0.9
 #define REPEATS 2 /* the better of two; there are peaks around every round */
 #define MAX_LOOKS 5
 
@@ -115,12 +114,12 @@ bool roofline_impossible(struct attune_target *target, const attune_problem *pro
                          size_t size)
 {
     double floor = floor_ms(target, problem);
-    for (int i = 0; i < MAX_LOOKS && time_ms < MARGIN * floor; i++) {
+    for (int i = 0; i < MAX_LOOKS && time_ms < ROOFLINE_MARGIN * floor; i++) {
         struct peaks now; /* raises what the floor rests on */
         peaks_measure(target, problem, &now);
         floor = floor_ms(target, problem);
     }
-    if (time_ms >= MARGIN * floor)
+    if (time_ms >= ROOFLINE_MARGIN * floor)
         return false;
     text_printf(text, size, "%.4g ms is faster than the device can be: %.4g operations and %.4g bytes take %.4g ms",
              time_ms, attune_problem_flops(problem), attune_problem_bytes(problem), floor);

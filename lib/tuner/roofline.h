@@ -5,6 +5,9 @@
 
 #include "target.h"
 
+/* What is faster than this times the least time that the peaks permit is no result: peaks are measured, and vary. */
+#define ROOFLINE_MARGIN 0.9
+
 struct peaks {
     double fma_gflops; /* fp32 multiply-adds */
     double dot_gflops; /* bf16 dot products; 0 where the precision contract does not permit them or no probe showed them */

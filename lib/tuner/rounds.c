@@ -5,6 +5,11 @@
 #include <string.h>
 
 #define RESAMPLES 2000
+/* Of the roofline, which is measured: as much as a candidate may be faster than its floor. */
+#define LARGEST_SHARE (1 / ROOFLINE_MARGIN)
+/* So many shares disagree where half of them differ from their median by more than this part of it. */
+#define LEAST_SHARES 3
+#define LARGEST_SPREAD (1.0 / 3)
 
 /* The worker that holds the candidates' plans may have been replaced since they were built. */
 static attune_outcome make_ready(struct attune_target *target, struct reference *reference, struct candidate *candidate)
@@ -152,9 +157,9 @@ int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, do
     return n;
 }
 
-double rounds_share(const struct rounds *rounds, const attune_problem *problem, int32_t i)
+double rounds_share(const struct rounds *rounds, const attune_problem *problem, int32_t i, bool *disturbed)
 {
-    int32_t n = 0;
+    size_t n = 0;
     double *share = calloc((size_t)rounds->count + 1, sizeof *share), median = 0;
     for (int32_t r = 0; share && r < rounds->count; r++) {
         double time = rounds->times[(size_t)r * (size_t)rounds->num_candidates + (size_t)i];
@@ -162,8 +167,11 @@ double rounds_share(const struct rounds *rounds, const attune_problem *problem, 
         if (time > 0 && before > 0 && after > 0)
             share[n++] = (before + after) / 2 / time;
     }
-    if (n)
-        median = stats_median(share, (size_t)n);
+    *disturbed = false;
+    if (n) {
+        median = stats_median(share, n);
+        *disturbed = median > LARGEST_SHARE || (n >= LEAST_SHARES && stats_mad(share, n) > LARGEST_SPREAD * median);
+    }
     free(share);
     return median;
 }

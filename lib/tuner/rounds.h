@@ -40,8 +40,8 @@ void rounds_shuffle(int32_t *order, int32_t count, struct rng *rng);
 /* Median and MAD of candidate i; returns the number of samples. */
 int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, double *mad);
 /* Share of the roofline that candidate i reaches: the median over its samples, each against the peaks before and after its
- * round. 0 = not known. */
-double rounds_share(const struct rounds *rounds, const attune_problem *problem, int32_t i);
+ * round. 0 = not known. disturbed: it is no figure, for it is above what the device can do, or the samples disagree. */
+double rounds_share(const struct rounds *rounds, const attune_problem *problem, int32_t i, bool *disturbed);
 /* Paired ratios time[a] / time[b]: all 0 where there is no pair. */
 struct stats_interval rounds_ratio(const struct rounds *rounds, int32_t a, int32_t b, uint64_t seed);
 

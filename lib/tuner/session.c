@@ -185,26 +185,13 @@ static attune_outcome outcome_of_status(attune_status status)
     }
 }
 
-/* One line of a compiler's output, for a reason. */
-static const char *first_error_line(const char *log)
-{
-    const char *error = log ? strstr(log, "error") : NULL;
-    while (error && error > log && error[-1] != '\n')
-        error--;
-    return error ? error : "";
-}
-
 static attune_outcome read_reply(struct session *session, json_t *reply)
 {
     if (json_is_true(json_object_get(reply, "ok")))
         return ATTUNE_OUTCOME_OK;
     session->status = (attune_status)json_integer_value(json_object_get(reply, "status"));
     const char *error = json_string_value(json_object_get(reply, "error"));
-    const char *log = first_error_line(json_string_value(json_object_get(reply, "log")));
-    if (log[0])
-        snprintf(session->reason, sizeof session->reason, "does not compile: %.*s", (int)strcspn(log, "\n"), log);
-    else
-        copy_string(session->reason, sizeof session->reason, error ? error : "no reason given");
+    copy_string(session->reason, sizeof session->reason, error ? error : "no reason given");
     attune_outcome outcome = outcome_of_status(session->status);
     if (outcome == ATTUNE_OUTCOME_OK || session->status == ATTUNE_ERROR_INTERNAL)
         outcome = ATTUNE_OUTCOME_FAILED;

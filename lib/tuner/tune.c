@@ -34,7 +34,9 @@ void tuning_progress(struct tuning *tuning, const struct tuned_workload *workloa
                                      .outcome = candidate ? candidate->outcome : ATTUNE_OUTCOME_OK,
                                      .time_ms = time_ms,
                                      .best_ms = workload ? workload->best_ms : 0,
-                                     .default_ms = workload ? workload->default_ms : 0};
+                                     .default_ms = workload ? workload->default_ms : 0,
+                                     .reason =
+                                         candidate && candidate->outcome != ATTUNE_OUTCOME_OK ? candidate->reason : ""};
     if (o->progress(o->progress_priv, &progress))
         tuning->interrupted = true;
 }
@@ -258,7 +260,8 @@ static attune_status make_search(struct tuning *tuning)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for the search");
     struct search_proposal first;
     if (o->family && !search_ask(tuning->search, &first))
-        return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.family is \"%s\": no such configuration is valid", o->family);
+        return set_error(ATTUNE_ERROR_UNSUPPORTED, "options.family is \"%s\": no such configuration is valid",
+                         o->family);
     return o->record ? recorder_create(o->record, tuning->target, tuning->workloads[tuning->active[0]].problem,
                                        &tuning->space, &tuning->recorder)
                      : ATTUNE_OK;

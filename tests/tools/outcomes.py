@@ -112,7 +112,62 @@ def ends(folder):
             fail('exit code', code, 'is not in the README or in attune help')
 
 
-for test in (closed_descriptors, storage, ends):
+def failures_have_words(folder):
+    """What failed or was never measured has no error of 0 and no time, but an outcome and a reason."""
+    bench = [BENCH, '--backend', 'gpu', '--workload', PROBLEM, '--rounds', '1']
+    for what, outcome, reason in (
+            ({'what': 'build_failure', 'log': 'note: a\nx.cl:3: error: planted here\n'}, 'build_failed', 'x.cl:3: error: planted here'),
+            ({'what': 'crash'}, 'crashed', 'signal 11'),
+            ({'what': 'wrong', 'amount': 0.5}, 'wrong', 'over its bound')):
+        script = {**GPU, 'faults': [{'match': 'attention', 'times': 0, **what}]}
+        if outcome == 'build_failed':
+            script['faults'][0] = {'match': 'BLOCK_Q=32', **what}
+        done = check(run(folder, [*bench, '--json'], script), 1)
+        row, end = events(done)
+        if (row['outcome'], row['ok'], row['time_ms'], row['roofline_share']) != (outcome, False, None, None) or reason not in row['reason']:
+            fail('row of', what, row)
+        if row['max_abs_err'] == 0 or (end['exit_code'], end['status']) != (1, 'error') or reason not in end['error']:
+            fail('row and end of', what, row, end)
+        check(run(folder, bench, script), 1, outcome, reason, lacks=('error 0 ', '-D'))
+        # A search over that configuration alone: nothing is confirmed.
+        only = [*BARE, '--budget-tests', '1', '--retune', '--no-cache', '--json']
+        done = run(folder, only, script)
+        test, = [e for e in events(done, 'test') if e['phase'] == 'search'][:1]
+        result, = events(done, 'result')
+        if test['outcome'] != outcome or reason not in test['reason'] or result['time_ms'] is not None:
+            fail('test and result of', what, test, result)
+        if result['max_abs_err'] is not None or reason not in result['reason']:
+            fail('result of', what, result)
+        check(run(folder, only[:-1], script), 4, reason, 'entry', 'none: nothing was confirmed',
+              lacks=('    error ', 'x as fast', 'written'))
+    good, = events(check(run(folder, [*bench, '--json']), 0))
+    if (good['outcome'], good['ok'], good['reason'], good['disturbed']) != ('ok', True, None, False) or not good['max_abs_err']:
+        fail('a good row:', good)
+
+
+def shares(folder):
+    """Of a busy moment: peaks far below those that the probe saw."""
+    device = {'name': 'Fake GPU', 'time': {'default_ns': 20000000}}
+    calm, busy = ({'devices': [{**device, 'time': {**device['time'], 'rates': [
+        {'match': 'probe_fma', 'per_second': fma}, {'match': 'probe_read', 'per_second': 1e12}]}}]} for fma in (1e9, 1e8))
+    problem = 'prefill:hq=2,hkv=1,d=64,new=256'
+    bench = [BENCH, '--backend', 'gpu', '--workload', problem, '--rounds', '3']
+    tune = [ATTUNE, 'tune', '--backend', 'gpu', '--workload', problem, '--no-compare', '--budget-tests', '1']
+    check(run(folder, [ATTUNE, 'probe', '--backend', 'gpu'], calm), 0)
+    row, = events(check(run(folder, [*bench, '--json'], calm), 0))
+    if row['disturbed'] or not 0.5 < row['roofline_share'] < 1.1:
+        fail('calm:', row)
+    row, = events(check(run(folder, [*bench, '--json'], busy), 0))
+    if not row['disturbed'] or row['roofline_share'] is not None or not row['time_ms']:
+        fail('busy:', row)
+    check(run(folder, bench, busy), 0, 'disturbed: over what the device can do; measure again', lacks=('%',))
+    result, = events(run(folder, [*tune, '--json'], busy), 'result')
+    if not result['disturbed'] or result['roofline_share'] is not None or not result['time_ms']:
+        fail('busy result:', result)
+    check(run(folder, [*tune, '--retune'], busy), 4, 'disturbed: over what the device can do; measure again', lacks=('% of the',))
+
+
+for test in (closed_descriptors, storage, ends, failures_have_words, shares):
     with tempfile.TemporaryDirectory() as name:
         test(Path(name))
 sys.exit(1 if failures else 0)

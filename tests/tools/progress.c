@@ -15,10 +15,10 @@
 #include "progress.h"
 
 static const attune_tune_progress steps[] = {
-    {"search", 1, 10, 0.5, 0, 9, NULL, "a:X=1", ATTUNE_OUTCOME_OK, 4, 4, 8},
-    {"search", 2, 10, 1.0, 0, 8, NULL, "a:X=2", ATTUNE_OUTCOME_CRASHED, 0, 4, 8},
-    {"search", 3, 10, 1.5, 0, 7, NULL, "a:X=3", ATTUNE_OUTCOME_OK, 5, 4, 8},
-    {"search", 4, 10, 2.0, 0, 65, NULL, "a:X=4", ATTUNE_OUTCOME_OK, 2, 2, 8},
+    {"search", 1, 10, 0.5, 0, 9, NULL, "a:X=1", ATTUNE_OUTCOME_OK, 4, 4, 8, ""},
+    {"search", 2, 10, 1.0, 0, 8, NULL, "a:X=2", ATTUNE_OUTCOME_CRASHED, 0, 4, 8, "signal 11"},
+    {"search", 3, 10, 1.5, 0, 7, NULL, "a:X=3", ATTUNE_OUTCOME_OK, 5, 4, 8, ""},
+    {"search", 4, 10, 2.0, 0, 65, NULL, "a:X=4", ATTUNE_OUTCOME_OK, 2, 2, 8, NULL},
 };
 
 #define NUM_STEPS (sizeof steps / sizeof steps[0])
@@ -106,6 +106,8 @@ static void json_has_every_test(void **state)
         assert_string_equal(json_string_value(json_object_get(json, "config")), steps[i].config);
         assert_int_equal(json_integer_value(json_object_get(json, "tests")), steps[i].tests);
         assert_true(json_is_null(json_object_get(json, "time_ms")) == (steps[i].time_ms == 0));
+        const char *reason = json_string_value(json_object_get(json, "reason"));
+        assert_true(steps[i].outcome == ATTUNE_OUTCOME_OK ? !reason : reason && !strcmp(reason, "signal 11"));
         json_decref(json);
         line = end + 1;
     }

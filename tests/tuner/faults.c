@@ -24,8 +24,14 @@ static const struct fault_case fault_cases[] = {
      ATTUNE_OUTCOME_CRASHED, "signal 4", 8},
     {"abort of the compiler", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"abort\", \"at\": \"build\"}"),
      ATTUNE_OUTCOME_BUILD_FAILED, "signal 6", 8},
-    {"build failure", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"build_failure\", \"log\": \"error: planted\"}"),
-     ATTUNE_OUTCOME_BUILD_FAILED, "error: planted", 8},
+    {"build failure",
+     SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"build_failure\", \"log\": \"warning: x\\nline 3: Error: "
+            "planted\\nnote: y\\nerror: too\\nerror: third\"}"),
+     ATTUNE_OUTCOME_BUILD_FAILED, "does not compile: line 3: Error: planted | error: too: CL_", 8},
+    {"build failure without the word",
+     SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"build_failure\", \"log\": "
+            "\"\\n  undeclared planted\\nmore\"}"),
+     ATTUNE_OUTCOME_BUILD_FAILED, "does not compile: undeclared planted: CL_", 8},
     {"wrong by a little", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"wrong\", \"amount\": 0.001}"),
      ATTUNE_OUTCOME_WRONG, "error", 8},
     {"NaN", SCRIPT("{\"match\": \"BLOCK_Q=32\", \"what\": \"nan\"}"), ATTUNE_OUTCOME_WRONG, "error inf", 8},
@@ -49,6 +55,8 @@ struct watch {
     attune_outcome wanted;
     int seen, missed; /* faulty ones with the right label, and taken for good */
     char faulty[ATTUNE_CONFIG_TEXT_MAX];
+    const char *reason;
+    int with_reason;
 };
 
 static int watch_outcome(void *priv, const attune_tune_progress *progress)
@@ -59,6 +67,7 @@ static int watch_outcome(void *priv, const attune_tune_progress *progress)
     if (strcmp(progress->phase, "search") || progress->outcome != watch->wanted)
         return 0;
     watch->seen++;
+    watch->with_reason += progress->reason && strstr(progress->reason, watch->reason) != NULL;
     strcpy(watch->faulty, progress->config);
     return 0;
 }
@@ -70,7 +79,7 @@ static void run_case(void **state)
     fixture_init(&f);
     set_script(c->script);
     open_target(&f, "gpu");
-    struct watch watch = {c->outcome, 0, 0, ""};
+    struct watch watch = {c->outcome, 0, 0, "", c->reason, 0};
     attune_tune_options options = budget(c->tests);
     options.progress = watch_outcome;
     options.progress_priv = &watch;
@@ -80,6 +89,7 @@ static void run_case(void **state)
     assert_int_equal(summary.tests, c->tests);
     assert_true(watch.seen > 0);
     assert_int_equal(watch.missed, 0);
+    assert_int_equal(watch.with_reason, watch.seen);
     assert_int_equal(summary.outcomes[c->outcome], watch.seen);
     assert_non_null(strstr(watch.faulty, "BLOCK_Q=32,"));
     const char *label = attune_outcome_name(c->outcome);

@@ -29,6 +29,32 @@ static void error_text_is_kept_and_may_refer_to_itself(void **state)
     assert_int_equal(attune_last_error_opencl(), 0);
 }
 
+static void compilers_words_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *log, *words;
+    } cases[] = {
+        {"", ""},
+        {"\n \n", ""},
+        {"a.cl:3: error: no", "a.cl:3: error: no"},
+        {"warning: w\r\n  x.cl(4): ERROR C1: a\r\n\tb\nerror: c\nerror: d\n", "x.cl(4): ERROR C1: a | error: c"},
+        {"\n  says only this\nand that", "says only this"}};
+    char text[64];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        first_build_errors(cases[i].log, text, sizeof text);
+        assert_string_equal(text, cases[i].words);
+    }
+    char longest[40000];
+    memset(longest, 'e', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    first_build_errors(longest, text, sizeof text);
+    assert_int_equal(strlen(text), sizeof text - 1);
+    set_error(ATTUNE_ERROR_BUILD, "x");
+    attach_build_log(longest);
+    assert_non_null(strstr(attune_last_build_log(), "\n... and "));
+}
+
 static void status_names(void **state)
 {
     (void)state;
@@ -107,11 +133,11 @@ static void rounding_is_to_nearest_even(void **state)
     (void)state;
     assert_int_equal(float_to_half(65519.0f), 0x7bff);
     assert_int_equal(float_to_half(65520.0f), 0x7c00);
-    assert_int_equal(float_to_half(0x1p-25f), 0);           /* tie with zero */
+    assert_int_equal(float_to_half(0x1p-25f), 0); /* tie with zero */
     assert_int_equal(float_to_half(0x1.000002p-25f), 1);
     assert_int_equal(float_to_half(0x1.004p0f), 0x3c01);
-    assert_int_equal(float_to_half(0x1.002p0f), 0x3c00);    /* tie: even below */
-    assert_int_equal(float_to_half(0x1.006p0f), 0x3c02);    /* tie: even above */
+    assert_int_equal(float_to_half(0x1.002p0f), 0x3c00); /* tie: even below */
+    assert_int_equal(float_to_half(0x1.006p0f), 0x3c02); /* tie: even above */
     assert_int_equal(float_to_bf16(0x1.01p0f), 0x3f80);
     assert_int_equal(float_to_bf16(0x1.03p0f), 0x3f82);
     assert_true(isnan(bf16_to_float(float_to_bf16(NAN))));
@@ -133,7 +159,8 @@ static void prefixes_of_installations(void **state)
     assert_false(place_prefix("/0123456789012345/lib/libattune.so", "lib", prefix, sizeof prefix));
 }
 
-/* This test is no part of an installation or a build folder's tools: what was compiled in holds, and never the current folder. */
+/* This test is no part of an installation or a build folder's tools: what was compiled in holds, and never the current
+ * folder. */
 static void places_without_an_installation(void **state)
 {
     (void)state;
@@ -151,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_text_is_kept_and_may_refer_to_itself),
+        cmocka_unit_test(compilers_words_are_found),
         cmocka_unit_test(status_names),
         cmocka_unit_test(strbuf_grows),
         cmocka_unit_test(crc32c_check_value),
