@@ -173,6 +173,8 @@ int32_t program_group_size(const attune_context *context, int32_t wanted)
 {
     const struct device_limits *limits = &context->choice.limits;
     int64_t size = wanted < limits->max_work_group_size ? wanted : limits->max_work_group_size;
+    while (limits->stack_bytes && size > 1 && stack_needed(0, (int32_t)size) > limits->stack_bytes)
+        size /= 2;
     int64_t multiple = limits->work_group_multiple > 1 ? limits->work_group_multiple : 1;
     return (int32_t)(size >= multiple ? size / multiple * multiple : size);
 }

@@ -29,6 +29,8 @@ static attune_status tune(attune_context *context, const attune_problem *const *
         return status;
     /* The plan will run in this context, so nothing may be chosen that its kernels cannot use. */
     const struct device_limits *limits = &context->choice.limits;
+    if (limits->stack_bytes && limits->stack_bytes < target->reported.stack_bytes)
+        target->reported.stack_bytes = limits->stack_bytes;
     const struct probe_facts facts = {(int32_t)limits->features, limits->half_load, limits->max_work_group_size};
     if ((status = target_apply_facts(target, &facts)) != ATTUNE_OK) {
         attune_target_destroy(&target);

@@ -18,6 +18,7 @@ struct device_limits {
     int64_t private_bytes_group; /* work-group size x private; 0 = no limit */
     uint32_t features;           /* enum device_feature bits that a probe showed; 0 without a probe */
     int32_t half_load;           /* enum half_load */
+    int64_t stack_bytes;         /* of a thread's stack, for a work-group's private memory; 0 = it does not lie there */
 };
 
 /* A candidate for the untuned default. */
@@ -65,6 +66,15 @@ attune_status backend_drive(const struct backend *backend, const struct cl_devic
 int32_t backend_sub_group_size(const struct backend_choice *choice);
 
 void backend_device_info(const struct backend_choice *choice, attune_device_info *out);
+
+/* ---- stack.c: private memory of a work-group on a CPU device */
+
+/* Bytes of the stacks that new threads of this process get; 0 = not known. */
+int64_t stack_of_new_threads(void);
+/* What of a stack a work-group's private memory may take: some is left for the driver and for what is not known. */
+int64_t stack_for_private(int64_t stack);
+/* Bytes of stack that a work-group takes whose work-items declare private_bytes each. */
+int64_t stack_needed(int64_t private_bytes, int32_t wg_size);
 
 /* Constraints of the family, then the limits. False with *why (static or in buffer[size]) otherwise. */
 bool backend_config_valid(const struct device_limits *limits, const struct kernel_facts *facts,

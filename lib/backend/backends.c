@@ -60,6 +60,9 @@ static bool within_limits(const struct device_limits *limits, const struct kerne
     else if (limits->private_bytes_group && needs->private_bytes * needs->wg_size > limits->private_bytes_group)
         snprintf(why, size, "%lld bytes of private memory in a work-group exceed the device's %lld",
                  (long long)needs->private_bytes * needs->wg_size, (long long)limits->private_bytes_group);
+    else if (limits->stack_bytes && stack_needed(needs->private_bytes, needs->wg_size) > limits->stack_bytes)
+        snprintf(why, size, "%lld bytes of private memory exceed the thread stacks' %lld",
+                 (long long)stack_needed(needs->private_bytes, needs->wg_size), (long long)limits->stack_bytes);
     else
         return true;
     return false;

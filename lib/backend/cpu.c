@@ -2,9 +2,6 @@
  * Any OpenCL CPU device, pocl above all. */
 #include "backend.h"
 
-/* Work-items of a group share a thread of the driver and its stack, which their private memory must not overflow. */
-#define PRIVATE_BYTES_GROUP ((int64_t)4 << 20)
-
 static bool match(const struct cl_device *device, char *simulated, size_t size)
 {
     copy_string(simulated, size, "");
@@ -15,8 +12,7 @@ static void limits(const struct cl_device *device, struct device_limits *out)
 {
     *out = (struct device_limits){.max_work_group_size = device->max_work_group_size,
                                   .work_group_multiple = 1,
-                                  .local_bytes = device->local_mem_bytes,
-                                  .private_bytes_group = PRIVATE_BYTES_GROUP};
+                                  .local_bytes = device->local_mem_bytes};
 }
 
 static const struct backend_default defaults[] = {

@@ -22,6 +22,8 @@ attune_status backend_drive(const struct backend *backend, const struct cl_devic
             copy_string(out->simulated, sizeof out->simulated, device->platform_version);
     }
     backend->limits(device, &out->limits);
+    int64_t stack = device->type & CL_DEVICE_TYPE_CPU ? stack_of_new_threads() : 0;
+    out->limits.stack_bytes = stack ? stack_for_private(stack) : 0;
     return ATTUNE_OK;
 }
 

@@ -35,7 +35,8 @@
     X(limits.work_group_multiple, 1) \
     X(limits.local_bytes, 0)         \
     X(limits.private_bytes, 0)       \
-    X(limits.private_bytes_group, 0)
+    X(limits.private_bytes_group, 0) \
+    X(limits.stack_bytes, 0)
 
 /* Drivers may name devices in any encoding; JSON takes UTF-8. */
 static json_t *safe_string(const char *text)

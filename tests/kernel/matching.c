@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which backend drives which device and how it is named, on the scripted driver: pocl, then a chip, then another GPU,
  * then several of one name (tests/kernel/matching.json). */
+#define _GNU_SOURCE /* pthread_setattr_default_np */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,11 +119,12 @@ static void what_fits_several_is_refused_with_their_list(void **state)
     expect_none("gpu", "graphics", "any of 5 for backend gpu: 0:3 \"uuid:");
     expect_none("gpu", "Graphics X", "any of 3 for backend gpu"); /* the whole name, not that of X2 */
     expect_none("gpu", "Graphics X@Portable Computing Language", "any of 3 for backend gpu");
-    expect_none("gpu", "Graphics X2", "0:6 \"Graphics X2@Portable Computing Language\", 1:0 \"Graphics X2@Portable 2\"");
+    expect_none("gpu", "Graphics X2",
+                "0:6 \"Graphics X2@Portable Computing Language\", 1:0 \"Graphics X2@Portable 2\"");
     expect_device("gpu", "X2@portable 2", "1:0");
     expect_device("gpu", "graphics x2@portable 2", "1:0");
     expect_device("gpu", "some other@portable", OTHER_GPU);
-    expect_device("cpu", "e", POCL); /* the only one that the backend drives */
+    expect_device("cpu", "e", POCL);                              /* the only one that the backend drives */
     expect_none("zw-m890", "X2", "any of 2 for backend zw-m890"); /* by force, too */
 }
 
@@ -194,6 +197,54 @@ static void limits_hold_jointly(void **state)
     assert_non_null(strstr(why, "work-group of 64"));
 }
 
+/* What a work-group keeps on a thread's stack: a service with small stacks refuses what was tuned where they were
+ * large. */
+static void stacks_are_those_of_this_process(void **state)
+{
+    (void)state;
+    pthread_attr_t before, small;
+    attune_context *contexts[2];
+    char why[2][160];
+    struct kernel_facts facts = {.head_dim_qk = 576,
+                                 .head_dim_vo = 576,
+                                 .group_size = 1,
+                                 .causal = 1,
+                                 .has_new = 1,
+                                 .q_type = 1,
+                                 .kv_type = 1,
+                                 .o_type = 1,
+                                 .precision = 1,
+                                 .sub_group_size = 1};
+    struct kernel_config config;
+    assert_int_equal(kernel_config_parse("vector_tile", &config), ATTUNE_OK);
+    assert_int_equal(pthread_getattr_default_np(&before), 0);
+    pthread_attr_init(&small);
+    for (int i = 0; i < 2; i++) {
+        pthread_attr_setstacksize(&small, (i ? 1 : 8) << 20);
+        assert_int_equal(pthread_setattr_default_np(&small), 0);
+        assert_int_equal(open_device("cpu", POCL, "", &contexts[i]), ATTUNE_OK);
+        backend_config_valid(&contexts[i]->choice.limits, &facts, &config, why[i], sizeof why[i]);
+    }
+    pthread_setattr_default_np(&before);
+    assert_true(contexts[1]->choice.limits.stack_bytes < 1 << 20);
+    assert_true(contexts[0]->choice.limits.stack_bytes < 8 << 20);
+    assert_true(backend_config_valid(&contexts[0]->choice.limits, &facts, &config, why[0], sizeof why[0]));
+    assert_false(backend_config_valid(&contexts[1]->choice.limits, &facts, &config, why[1], sizeof why[1]));
+    assert_non_null(strstr(why[1], "bytes of private memory exceed the thread stacks'"));
+    for (int i = 0; i < 2; i++)
+        attune_context_destroy(&contexts[i]);
+    attune_context *gpu, *simulated;
+    assert_int_equal(open_device("gpu", OTHER_GPU, "", &gpu), ATTUNE_OK);
+    assert_int_equal(open_device("zw-m890", POCL, "", &simulated), ATTUNE_OK);
+    assert_int_equal(gpu->choice.limits.stack_bytes, 0); /* its private memory is its own */
+    assert_true(simulated->choice.limits.stack_bytes > 0);
+    attune_context_destroy(&gpu);
+    attune_context_destroy(&simulated);
+    /* Beside its arrays each work-item of a group keeps what lives across barriers. */
+    assert_int_equal(stack_needed(1000, 1), 1000);
+    assert_true(stack_needed(0, 256) >= 256 * 1000);
+}
+
 static const attune_shape shape = {1, 64, 64};
 
 static attune_attention_desc small_desc(void)
@@ -256,8 +307,8 @@ static int calls_of(const char *function)
     return (int)count(function);
 }
 
-/* An entry of the simulation is one more miss on the chip and on the cpu backend, and the other way round; and what answers
- * from the cache a second time is built from its binary. */
+/* An entry of the simulation is one more miss on the chip and on the cpu backend, and the other way round; and what
+ * answers from the cache a second time is built from its binary. */
 static void a_simulated_entry_never_answers_for_the_chip(void **state)
 {
     (void)state;
@@ -295,6 +346,7 @@ int main(void)
         cmocka_unit_test(selectors_reach_their_device),
         cmocka_unit_test(patterns_and_limits_are_the_users),
         cmocka_unit_test(limits_hold_jointly),
+        cmocka_unit_test(stacks_are_those_of_this_process),
         cmocka_unit_test(a_simulated_entry_never_answers_for_the_chip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
