@@ -377,17 +377,19 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             dim_vec output = 0.0f;
             for (int s = 0; s < slices; s++)
                 output += o_tile[((g * slices + s) * ROWS + r) * VALUE_VECTORS + x];
-            output *= sum == 0.0f ? 0.0f : 1.0f / sum; // no key: a row of zeros
-            const float row_lse = sum == 0.0f ? -INFINITY : row_max[now][g * ROWS + r] + log(sum);
+            const bool has_keys = t >= first_with_keys(item);
+            output *= row_inverse(has_keys, sum);
+            const float maximum = row_max[now][g * ROWS + r];
             if (item.partial >= 0) {
                 STORE_VEC(output, PARTIAL_O(item, t, head) + x * DIM_VEC);
                 if (x == 0)
-                    *PARTIAL_LSE(item, t, head) = row_lse;
+                    store_partial_sum(PARTIAL_SUM(item, t, head), has_keys, maximum, sum);
             } else {
                 STORE_O_VEC(output, o + args.o_offset + (item.q_row + t) * args.o_stride_token +
                                         head * args.o_stride_head + x * DIM_VEC);
                 if (x == 0 && lse)
-                    lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + head * args.lse_stride_head] = row_lse;
+                    lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + head * args.lse_stride_head] =
+                        row_lse(has_keys, maximum, sum);
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE);

@@ -150,9 +150,11 @@ INLINE float total(float16 x)
 
 // Turns a row's scores, before the scale, into weights relative to its running maximum. The scale is not Q's: products of 16-bit
 // values are exact, those of scaled ones are rounded. Where that rises, which after the first blocks is rare,
-// the row's sum and output are scaled.
+// the row's sum and output are scaled. Products are rounded before the maximum is subtracted, or the largest key's weight would
+// not be 1.
 INLINE void row_weights(float16 *p, float scale, int block_limit, float *row_max, float16 *row_sum, float16 *o_row)
 {
+#pragma OPENCL FP_CONTRACT OFF
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++)
         p[c] *= scale;
@@ -341,12 +343,12 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
             const int g = i / rows, r = g * ROWS + i % rows;
             const int t = i % rows / GROUP_SIZE, head = item.head + g * GROUP_SIZE + i % GROUP_SIZE;
             const float sum = total(row_sum[r]);
-            const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum; // no key: a row of zeros
-            const float row_lse = sum == 0.0f ? -INFINITY : row_max[r] + log(sum);
+            const bool has_keys = t >= first_with_keys(item);
+            const float inverse = row_inverse(has_keys, sum);
             if (item.partial >= 0) {
                 for (int x = 0; x < VALUE_VECTORS; x++)
                     vstore16(o_tile[r * VALUE_VECTORS + x] * inverse, x, PARTIAL_O(item, t, head));
-                *PARTIAL_LSE(item, t, head) = row_lse;
+                store_partial_sum(PARTIAL_SUM(item, t, head), has_keys, row_max[r], sum);
                 continue;
             }
             global O_T *output =
@@ -354,7 +356,8 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(ATTENTION_P
             for (int x = 0; x < VALUE_VECTORS; x++)
                 STORE_O16(o_tile[r * VALUE_VECTORS + x] * inverse, output + x * VEC);
             if (lse)
-                lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + head * args.lse_stride_head] = row_lse;
+                lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + head * args.lse_stride_head] =
+                    row_lse(has_keys, row_max[r], sum);
         }
     }
 }

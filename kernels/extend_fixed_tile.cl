@@ -10,7 +10,8 @@
 //     q_tile [BLOCK_Q][HEAD_DIM_QK]   k_tile [BLOCK_KV][HEAD_DIM_QK + 1]   v_tile [BLOCK_KV][HEAD_DIM_VO]
 //     p_tile [BLOCK_Q][BLOCK_KV]      row_max, row_sum, row_correction [BLOCK_Q]
 //
-// The yardstick for tuned kernels: a first version with the tiles that engines ship, and frozen. Do not tune it.
+// The yardstick for tuned kernels: a first version with the tiles that engines ship, and frozen. Do not tune it. Changed once since,
+// where a row is stored: the mask says which row has no key, not a sum of 0 (a row whose scores are all -infinity is NaN).
 #include "attention.clh"
 
 #if HEAD_DIM_QK > 128 || HEAD_DIM_VO > 128
@@ -159,14 +160,15 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             if (row >= item.q_count)
                 continue;
             float sum = row_sum[row];
+            const bool has_keys = row >= first_with_keys(item);
             global O_T *output =
                 o + args.o_offset + (item.q_row + row) * args.o_stride_token + item.head * args.o_stride_head;
             for (int j = 0; j < DIMS; j++)
                 if (tx + 16 * j < HEAD_DIM_VO)
-                    STORE_O(sum == 0.0f ? 0.0f : acc[i][j] / sum, output + tx + 16 * j);
+                    STORE_O(has_keys ? acc[i][j] / sum : 0.0f, output + tx + 16 * j);
             if (tx == 0 && lse)
                 lse[args.lse_offset + (item.q_row + row) * args.lse_stride_token + item.head * args.lse_stride_head] =
-                    sum == 0.0f ? -INFINITY : row_max[row] + log(sum);
+                    row_lse(has_keys, row_max[row], sum);
         }
         barrier(CLK_LOCAL_MEM_FENCE); // before the next item overwrites the tiles
     }

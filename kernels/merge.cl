@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Joins partial results by their log-sum-exp. Partial s of a row has output o_s, normalised over its own keys, and
-// lse_s = ln(sum over them of exp(score)); with m = max lse_s
+// Joins partial results. Partial s of a row has output o_s, normalised over its own keys, and of those the largest score m_s and the
+// sum l_s of exp(score - m_s); with m = max m_s and w_s = exp(m_s - m) l_s
 //
-//   o = sum_s exp(lse_s - m) o_s / sum_s exp(lse_s - m),  lse = m + ln(sum_s exp(lse_s - m))
+//   o = sum_s w_s o_s / sum_s w_s,  lse = m + ln(sum_s w_s)
 //
+// and from outside comes lse_s = m_s + ln(l_s) in place of the two: m_s = lse_s, l_s = 1.
 // (Milakov and Gimelshein, 2018, arXiv:1805.02867; the order of s is fixed, so results repeat bit for bit).
 //
 //   work-group  a row (query, query head) at a time: rows g, g + num_groups, ...
 //   work-item   the dims local_id, local_id + WG_SIZE, ... of the row; each computes the weights for itself
 //
-// Compiled without relaxed maths: rows without any key have lse_s = -infinity. Q_TYPE is the type of O here.
+// Compiled without relaxed maths. Partials without any key, of l_s = 0 or lse_s = -infinity, do not count. Any other counts, a NaN too,
+// of which fmax() takes no notice: its weight is NaN, and so is all of the row then. Q_TYPE is the type of O here.
 #include "abi.clh"
 #include "types.clh"
 
@@ -37,7 +39,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void merge(global co
                                                                        global O_T *restrict o, global float *restrict lse,
                                                                        const struct attention_args args)
 {
-    global const float *partial_lse = workspace + args.workspace_lse_offset;
+    global const float *partial_sum = workspace + args.workspace_sum_offset;
     long rows = (long)schedule[SCHEDULE_MERGE_COUNT] * args.num_q_heads;
     for (long row = get_group_id(0); row < rows; row += args.num_groups) {
         int head = (int)(row % args.num_q_heads);
@@ -52,25 +54,31 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void merge(global co
         long step = (long)sequence[SEQ_Q_LEN] * args.num_q_heads;
         long end = first + ((long)seen + sequence[SEQ_SPLIT_KEYS] - 1) / sequence[SEQ_SPLIT_KEYS] * step;
         float most = -INFINITY, sum = 0.0f, acc[DIMS_PER_ITEM], lost[DIMS_PER_ITEM], sum_lost = 0.0f;
+        bool has_keys = false;
         for (long p = first; p < end; p += step)
-            most = fmax(most, partial_lse[p]);
+            if (partial_sum[2 * p + 1] != 0.0f) {
+                most = fmax(most, partial_sum[2 * p]);
+                has_keys = true;
+            }
         for (int x = 0; x < DIMS_PER_ITEM; x++)
             acc[x] = lost[x] = 0.0f;
-        for (long p = first; p < end && most > -INFINITY; p += step) {
-            float weight = exp(partial_lse[p] - most);
+        for (long p = first; p < end; p += step) {
+            if (partial_sum[2 * p + 1] == 0.0f)
+                continue;
+            float weight = exp(partial_sum[2 * p] - most) * partial_sum[2 * p + 1];
             global const float *partial = workspace + args.workspace_o_offset + p * HEAD_DIM_VO;
             add(weight, &sum, &sum_lost);
             FOR_EACH_DIM(x, d)
                 add(weight * partial[d], &acc[x], &lost[x]);
         }
-        float inverse = most > -INFINITY ? 1.0f / sum : 0.0f;
+        float inverse = has_keys ? 1.0f / sum : 0.0f;
         long query = sequence[SEQ_Q_START] + t;
         global O_T *output = o + args.o_offset + query * args.o_stride_token + head * args.o_stride_head;
         FOR_EACH_DIM(x, d)
             STORE_O(acc[x] * inverse, output + d);
         if (lse && get_local_id(0) == 0)
             lse[args.lse_offset + query * args.lse_stride_token + head * args.lse_stride_head] =
-                most > -INFINITY ? most + log(sum) : -INFINITY;
+                has_keys ? most + log(sum) : -INFINITY;
     }
 }
 
@@ -88,19 +96,20 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void merge_states(gl
         float a = lse_a[args.lse_a_offset + token * args.lse_a_stride_token + head * args.lse_a_stride_head];
         float b = lse_b[args.lse_b_offset + token * args.lse_b_stride_token + head * args.lse_b_stride_head];
         float most = fmax(a, b);
-        float weight_a = a > -INFINITY ? exp(a - most) : 0.0f, weight_b = b > -INFINITY ? exp(b - most) : 0.0f;
-        float sum = weight_a + weight_b, inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
+        bool a_counts = a != -INFINITY, b_counts = b != -INFINITY;
+        float weight_a = a_counts ? exp(a - most) : 0.0f, weight_b = b_counts ? exp(b - most) : 0.0f;
+        float sum = weight_a + weight_b, inverse = a_counts || b_counts ? 1.0f / sum : 0.0f;
         global const O_T *from_a = o_a + args.o_a_offset + token * args.o_a_stride_token + head * args.o_a_stride_head;
         global const O_T *from_b = o_b + args.o_b_offset + token * args.o_b_stride_token + head * args.o_b_stride_head;
         global O_T *output = o + args.o_offset + token * args.o_stride_token + head * args.o_stride_head;
         FOR_EACH_DIM(x, d) {
-            float of_a = weight_a == 0.0f ? 0.0f : weight_a * LOAD_Q(from_a + d);
-            float of_b = weight_b == 0.0f ? 0.0f : weight_b * LOAD_Q(from_b + d);
+            float of_a = a_counts ? weight_a * LOAD_Q(from_a + d) : 0.0f;
+            float of_b = b_counts ? weight_b * LOAD_Q(from_b + d) : 0.0f;
             STORE_O((of_a + of_b) * inverse, output + d);
         }
         barrier(CLK_GLOBAL_MEM_FENCE); // all have read lse_a and lse_b, which may be lse
         if (lse && get_local_id(0) == 0)
             lse[args.lse_offset + token * args.lse_stride_token + head * args.lse_stride_head] =
-                sum == 0.0f ? -INFINITY : most + log(sum);
+                a_counts || b_counts ? most + log(sum) : -INFINITY;
     }
 }

@@ -14,6 +14,9 @@
 #error "a parameter of plain_row is missing: see plain_row.def"
 #endif
 
+// A score is rounded before the maximum is subtracted, or the largest key's weight would not be 1. Sums of products are fma() here.
+#pragma OPENCL FP_CONTRACT OFF
+
 #define QK_VECTORS (HEAD_DIM_QK / 8 * 8) // dims that are walked 8 at a time
 #define NUM_ACCUMULATORS (HEAD_DIM_VO < DIM_BLOCK ? HEAD_DIM_VO : DIM_BLOCK)
 
@@ -29,6 +32,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         global const int *pages = ITEM_PAGES(item);
         global const Q_T *query = q + args.q_offset + (item.q_row + t) * args.q_stride_token + item.head * args.q_stride_head;
         global O_T *output = o + args.o_offset + (item.q_row + t) * args.o_stride_token + item.head * args.o_stride_head;
+        const bool has_keys = t >= first_with_keys(item);
         int kv_end = item.kv_end;
 #if CAUSAL
         kv_end = min(kv_end, item.q_pos + t + 1);
@@ -38,7 +42,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
             float acc[NUM_ACCUMULATORS];
             for (int x = 0; x < dims; x++)
                 acc[x] = 0.0f;
-            float running_max = -FLT_MAX, sum = 0.0f;
+            float running_max = INITIAL_MAX, sum = 0.0f;
             for (int j = item.kv_begin; j < kv_end; j++) {
                 global const KV_T *key = KV_ROW(k, item, pages, j, kv_head);
                 global const KV_T *value = KV_ROW(v, item, pages, j, kv_head) + block;
@@ -62,18 +66,18 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
                 for (int x = 0; x < dims; x++)
                     acc[x] = fma(p, LOAD_KV(value + x), acc[x]);
             }
-            float inverse = sum == 0.0f ? 0.0f : 1.0f / sum; // no key: a row of zeros
-            float row_lse = sum == 0.0f ? -INFINITY : running_max + log(sum);
+            float inverse = row_inverse(has_keys, sum);
             if (item.partial >= 0) {
                 for (int x = 0; x < dims; x++)
                     PARTIAL_O(item, t, item.head)[block + x] = acc[x] * inverse;
-                *PARTIAL_LSE(item, t, item.head) = row_lse;
+                store_partial_sum(PARTIAL_SUM(item, t, item.head), has_keys, running_max, sum);
                 continue;
             }
             for (int x = 0; x < dims; x++)
                 STORE_O(acc[x] * inverse, output + block + x);
             if (block == 0 && lse)
-                lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + item.head * args.lse_stride_head] = row_lse;
+                lse[args.lse_offset + (item.q_row + t) * args.lse_stride_token + item.head * args.lse_stride_head] =
+                    row_lse(has_keys, running_max, sum);
         }
     }
 }

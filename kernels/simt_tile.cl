@@ -109,25 +109,22 @@ typedef KV_ROW_T VALUE_PTR;
 #define O_BLOCK(o_tile, o_private, pass, column, c, w) ((o_private)[((pass)*COLS_PER_ITEM + (c)) * ROW_VECS + (w)])
 #endif
 
-// Finite, as infinities are undefined under the compilers' finite-math options. Scores before the scale lie above the
-// first maximum, so that a masked score's exponential is exactly 0 even in a row which has seen no key.
-#define MASKED (-2e38f)
-#define FIRST_MAX (-1e38f)
-
-// 2^x for x <= 0 within 1.2e-7 of its value; exactly 0 from -127 down.
+// 2^x for x <= 0 within 1.2e-7 of its value; exactly 0 from -127 down; NaN for NaN.
 static inline float_vec exp2_vec(float_vec x)
 {
-    x = max(x, (float_vec)(-127.0f));
-    // rint(x) from the low bits of x + 1.5 * 2^23: rint itself is a long sequence on some devices.
-    int_vec n = AS_INT_VEC(x + (float_vec)(12582912.0f)) - AS_INT_VEC((float_vec)(12582912.0f));
-    float_vec f = x - CONVERT_FLOAT_VEC(n);
+    x = x < (float_vec)(-127.0f) ? (float_vec)(-127.0f) : x; // not max(), whose result for NaN is undefined
+    // rint(x) + 127 in the low bits of x + 1.5 * 2^23 + 127: rint itself is a long sequence on some devices. With the
+    // bias of exponents it is 2^rint(x), which is a factor: integer arithmetic on the polynomial would make numbers of
+    // some NaN.
+    int_vec n = AS_INT_VEC(x + (float_vec)(12583039.0f));
+    float_vec f = x - CONVERT_FLOAT_VEC(n - AS_INT_VEC((float_vec)(12583039.0f)));
     float_vec p = fma(f, (float_vec)(1.5453163e-4f), (float_vec)(1.3390863e-3f));
     p = fma(p, f, (float_vec)(9.6180830e-3f));
     p = fma(p, f, (float_vec)(5.5503570e-2f));
     p = fma(p, f, (float_vec)(2.4022651e-1f));
     p = fma(p, f, (float_vec)(6.9314718e-1f));
     p = fma(p, f, (float_vec)(1.0f));
-    return AS_FLOAT_VEC(AS_INT_VEC(p) + (n << 23));
+    return p * AS_FLOAT_VEC(n << 23);
 }
 
 // Row of the tile in q, o (tensor) or lse.
@@ -140,14 +137,13 @@ static inline float_vec exp2_vec(float_vec x)
 static inline void load_queries(global const Q_T *q, const struct attention_item item, const struct attention_args args,
                                 local float *q_tile, local int *row_pos)
 {
-    const float sign = args.scale < 0.0f ? -1.0f : 1.0f; // scores are compared before the scale
     const int last = item.q_count * ROWS_PER_QUERY - 1;
     for (int i = (int)get_local_id(0); i < BLOCK_Q / 4 * (HEAD_DIM_QK / 8); i += WG_SIZE) {
         int row = i / (HEAD_DIM_QK / 8) * 4, x = i % (HEAD_DIM_QK / 8) * 8;
-        float8 a = LOAD_Q8(q + ROW_OFFSET(q, min(row, last)) + x) * sign;
-        float8 b = LOAD_Q8(q + ROW_OFFSET(q, min(row + 1, last)) + x) * sign;
-        float8 c = LOAD_Q8(q + ROW_OFFSET(q, min(row + 2, last)) + x) * sign;
-        float8 d = LOAD_Q8(q + ROW_OFFSET(q, min(row + 3, last)) + x) * sign;
+        float8 a = LOAD_Q8(q + ROW_OFFSET(q, min(row, last)) + x);
+        float8 b = LOAD_Q8(q + ROW_OFFSET(q, min(row + 1, last)) + x);
+        float8 c = LOAD_Q8(q + ROW_OFFSET(q, min(row + 2, last)) + x);
+        float8 d = LOAD_Q8(q + ROW_OFFSET(q, min(row + 3, last)) + x);
         local float *out = q_tile + x * BLOCK_Q + row;
         vstore4((float4)(a.s0, b.s0, c.s0, d.s0), 0, out);
         vstore4((float4)(a.s1, b.s1, c.s1, d.s1), 0, out + BLOCK_Q);
@@ -210,7 +206,7 @@ static inline void scores_step(local const float_vec *q_tile, local const int_ve
     float_vec top[ROW_VECS];
 #pragma unroll
     for (int w = 0; w < ROW_VECS; w++)
-        top[w] = (float_vec)(FIRST_MAX);
+        top[w] = (float_vec)(INITIAL_MAX);
     for (int pass = 0; pass < KEY_PASSES; pass++) {
         int first = KEY_OF(pass, lane);
         if (SKIP_LANE(first, keys))
@@ -228,9 +224,9 @@ static inline void scores_step(local const float_vec *q_tile, local const int_ve
             for (int w = 0; w < ROW_VECS; w++) {
                 float_vec score = acc[i * ROW_VECS + w];
                 if (j >= keys)
-                    score = (float_vec)(MASKED);
+                    score = (float_vec)(MASKED_SCORE);
                 else if (CAUSAL && block + j > first_pos)
-                    score = row_pos[w] >= (int_vec)(block + j) ? score : (float_vec)(MASKED);
+                    score = row_pos[w] >= (int_vec)(block + j) ? score : (float_vec)(MASKED_SCORE);
                 top[w] = max(top[w], score);
                 p_tile[j * ROW_VECTORS + w] = score;
             }
@@ -337,25 +333,28 @@ static inline void product_step(local const float_vec *p_tile, KV_ROWS_T v_rows,
     }
 }
 
-// The rows' sums over all lanes, and their inverses; 0 for a row without keys.
-static inline void sum_rows(local const float_vec *lane_sum, local float_vec *row_sum, local float_vec *inverse)
+// The rows' sums over all lanes, and what their output is multiplied by.
+static inline void sum_rows(const struct attention_item item, local const float_vec *lane_sum, local float *row_sum,
+                            local float *inverse)
 {
     for (int i = (int)get_local_id(0); i < ROW_VECTORS; i += WG_SIZE) {
         float_vec sum = (float_vec)(0.0f);
         for (int lane = 0; lane < KEY_LANES; lane++)
             sum += lane_sum[lane * ROW_VECTORS + i];
-        row_sum[i] = sum;
-        inverse[i] = sum == (float_vec)(0.0f) ? (float_vec)(0.0f) : (float_vec)(1.0f) / sum;
+        ((local float_vec *)row_sum)[i] = sum;
+#pragma unroll
+        for (int row = i * VEC; row < i * VEC + VEC; row++)
+            inverse[row] = row_inverse(row / ROWS_PER_QUERY >= first_with_keys(item), row_sum[row]);
     }
 }
 
 // Stores eight columns of a row of the tile: to o, or to the workspace where the item is one of a split sequence.
-#define STORE_COLUMNS(value, row)                                                                                     \
-    do {                                                                                                              \
-        if (item.partial >= 0)                                                                                        \
-            vstore8(value, 0, PARTIAL_O(item, (row) / ROWS_PER_QUERY, item.head + (row) % ROWS_PER_QUERY) + x);       \
-        else                                                                                                          \
-            STORE_O8(value, o + ROW_OFFSET(o, row) + x);                                                              \
+#define STORE_COLUMNS(value, row)                                                                               \
+    do {                                                                                                        \
+        if (item.partial >= 0)                                                                                  \
+            vstore8(value, 0, PARTIAL_O(item, (row) / ROWS_PER_QUERY, item.head + (row) % ROWS_PER_QUERY) + x); \
+        else                                                                                                    \
+            STORE_O8(value, o + ROW_OFFSET(o, row) + x);                                                        \
     } while (0)
 
 // O of the item's rows, four rows by eight columns at a time as in load_queries.
@@ -385,11 +384,13 @@ static inline void store_lse(global float *lse, global float *workspace, const s
                              const struct attention_args args, local const float *row_max, local const float *row_sum)
 {
     for (int row = (int)get_local_id(0); row < item.q_count * ROWS_PER_QUERY; row += WG_SIZE) {
-        float value = row_sum[row] == 0.0f ? -INFINITY : row_max[row] * fabs(args.scale) + log(row_sum[row]);
+        const bool has_keys = row / ROWS_PER_QUERY >= first_with_keys(item);
+        const float maximum = row_max[row] * args.scale;
         if (item.partial >= 0)
-            *PARTIAL_LSE(item, row / ROWS_PER_QUERY, item.head + row % ROWS_PER_QUERY) = value;
+            store_partial_sum(PARTIAL_SUM(item, row / ROWS_PER_QUERY, item.head + row % ROWS_PER_QUERY), has_keys,
+                              maximum, row_sum[row]);
         else
-            lse[ROW_OFFSET(lse, row)] = value;
+            lse[ROW_OFFSET(lse, row)] = row_lse(has_keys, maximum, row_sum[row]);
     }
 }
 
@@ -416,8 +417,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
     const int id = (int)get_local_id(0);
     const int lane = id % LANES, row_vec = id / LANES * ROW_VECS;
     const int slack = UNIFORM ? 0 : id & args.opaque_zero;
-    // Scores are compared before the scale: its sign goes into Q.
-    const float log2_scale = fabs(args.scale) * M_LOG2E_F;
+    const float log2_scale = args.scale * M_LOG2E_F; // above 0, so that scores can be compared before it
 
     const int end = schedule_end_item(schedule, args.segment);
     for (int i = schedule_first_item(schedule, args.segment) + (int)get_group_id(0); i < end; i += args.num_groups) {
@@ -428,7 +428,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
 
         load_queries(q, item, args, (local float *)q_tile, (local int *)row_pos);
         for (int x = id; x < ROW_VECTORS; x += WG_SIZE)
-            row_max[x] = (float_vec)(FIRST_MAX);
+            row_max[x] = (float_vec)(INITIAL_MAX);
         for (int x = id; x < KEY_LANES * ROW_VECTORS; x += WG_SIZE)
             lane_sum[x] = (float_vec)(0.0f);
 #if O_IN_LOCAL
@@ -481,7 +481,7 @@ kernel __attribute__((reqd_work_group_size(WG_SIZE, 1, 1))) void attention(ATTEN
         }
 #endif
         barrier(CLK_LOCAL_MEM_FENCE);
-        sum_rows(lane_sum, row_sum, row_scale);
+        sum_rows(item, lane_sum, (local float *)row_sum, (local float *)row_scale);
         barrier(CLK_LOCAL_MEM_FENCE);
         store_rows(o, workspace, item, args, (local const float *)o_tile, (local const float *)row_scale);
         if (lse || item.partial >= 0)

@@ -8,6 +8,10 @@
 /* A size beyond this is memory that was never initialised, whose tail must not be read. */
 #define MAX_STRUCT_TAIL 4096
 
+/* Beyond them the logits of usual queries and keys, or kernels' multiples of the scale, are no normal fp32 numbers. */
+#define MIN_SCALE 1e-30f
+#define MAX_SCALE 1e30f
+
 void attune_attention_desc_init(attune_attention_desc *desc)
 {
     *desc = (attune_attention_desc)ATTUNE_ATTENTION_DESC_INIT;
@@ -101,8 +105,9 @@ attune_status desc_validate(const attune_attention_desc *desc)
     if (!isfinite(desc->softcap) || desc->softcap < 0)
         return set_error(ATTUNE_ERROR_SOFTCAP, "softcap is %g; it must be finite and at least 0",
                          (double)desc->softcap);
-    if (!isfinite(desc->scale) || desc->scale < 0)
-        return set_error(ATTUNE_ERROR_SCALE, "scale is %g; it must be finite and at least 0", (double)desc->scale);
+    if (desc->scale != 0 && !(desc->scale >= MIN_SCALE && desc->scale <= MAX_SCALE))
+        return set_error(ATTUNE_ERROR_SCALE, "scale is %g; it must be %g to %g, or 0 for 1 / sqrt(head_dim_qk)",
+                         (double)desc->scale, (double)MIN_SCALE, (double)MAX_SCALE);
     if (desc->window_left < -1)
         return set_error(ATTUNE_ERROR_WINDOW, "window_left is %d; it must be at least -1", (int)desc->window_left);
     if (desc->window_right < -1)

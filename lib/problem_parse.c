@@ -138,6 +138,8 @@ static attune_status float_in(const struct value *values, enum field f, float *o
     }
     if (end == copy || *end)
         return set_error(ATTUNE_ERROR_SYNTAX, "%s=%.*s is not a number", field_names[f], SHOWN(value));
+    if (*out == 0 && strcspn(copy, "123456789") < strcspn(copy, "eE")) /* 0 would mean the default */
+        return set_error(ATTUNE_ERROR_SYNTAX, "%s=%.*s is too small for fp32", field_names[f], SHOWN(value));
     return ATTUNE_OK;
 }
 

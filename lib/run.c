@@ -62,10 +62,10 @@ void attune_launcher_destroy(attune_launcher **address)
     free(launcher);
 }
 
-/* Partial outputs, then partial lse. */
+/* Partial outputs, then two numbers for the sum of each: see kernels/abi.clh. */
 static int64_t workspace_floats(const attune_plan *plan, const attune_schedule *schedule)
 {
-    return schedule->bounds.partial_rows * (plan->desc.head_dim_vo + 1);
+    return schedule->bounds.partial_rows * (plan->desc.head_dim_vo + 2);
 }
 
 attune_status run_check_pair(const struct attune_plan *plan, const struct attune_schedule *schedule)
@@ -265,7 +265,7 @@ static attune_status bind_workspace(struct tensor_set *set, const struct attune_
                                        .output = true};
     attune_status status =
         bind(set, &in->workspace, &workspace, LAUNCH_WORKSPACE, memory, &out->workspace_o_offset, NULL, NULL);
-    out->workspace_lse_offset = out->workspace_o_offset + schedule->bounds.partial_rows * plan->desc.head_dim_vo;
+    out->workspace_sum_offset = out->workspace_o_offset + schedule->bounds.partial_rows * plan->desc.head_dim_vo;
     return status;
 }
 

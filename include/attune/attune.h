@@ -67,7 +67,7 @@ typedef enum attune_status {
     ATTUNE_ERROR_OFFSET = 9,            /* an offset is past the end of its buffer, or not aligned to its type */
     ATTUNE_ERROR_WRONG_CONTEXT = 10,    /* an object or memory of another context or device */
     ATTUNE_ERROR_SOFTCAP = 11,          /* softcap is negative, NaN or infinite */
-    ATTUNE_ERROR_SCALE = 12,            /* scale is negative, NaN or infinite */
+    ATTUNE_ERROR_SCALE = 12,            /* scale is neither 0 nor 1e-30 to 1e30 */
     ATTUNE_ERROR_WINDOW = 13,           /* a window below -1 */
     ATTUNE_ERROR_ENUM = 14,             /* an enumerator this library does not know */
     ATTUNE_ERROR_STRIDE = 15,           /* a stride that is not possible (negative, or rows that overlap) */
@@ -258,9 +258,14 @@ typedef enum attune_causal_alignment {
  *
  *     s_j = scale * dot(q_i, k_j);  o_i = sum_j softmax(s)_j v_j;  lse_i = ln(sum_j exp(s_j))   (natural logarithm)
  *
- * A row without any allowed key gives 0 and lse = -infinity. Keys that no query of their sequence may attend, and unused
- * slots, may hold NaN or Inf in K and V. Of keys masked for some rows only, a non-finite K never leaks into the masked
- * rows; a non-finite V there is undefined.
+ * A row gives 0 and lse = -infinity where its mask allows no key, and only there. Keys that no query of their sequence may
+ * attend, and unused slots, may hold NaN or Inf in K and V. Of keys masked for some rows only, a non-finite K never leaks into the
+ * masked rows; a non-finite V there is undefined.
+ * NaN is never hidden: in a row's query or an allowed key it makes NaN of the row's o and lse, in an allowed value of that dim of
+ * its o (lse does not depend on V). An infinity in them gives NaN or the limit.
+ * The contract holds for logits up to 1e30 in magnitude, the dot products before the scale included. Beyond, what still fits fp32 is
+ * right as far as fp32 sums are; what overflows gives NaN or the limit. Numbers of K, V and Q below 2^-126 may be taken as 0:
+ * fp32's and bf16's subnormal ones, as the processor's dot products of bf16 do; fp16's are taken exactly.
  * Query head h reads KV head h / (num_q_heads / num_kv_heads). */
 typedef struct attune_attention_desc {
     size_t size;
@@ -278,7 +283,7 @@ typedef struct attune_attention_desc {
     int32_t window_left;  /* keys before self that are kept; -1 = off. This version: -1 only */
     int32_t window_right; /* keys after self that are kept; -1 = off. This version: -1 only */
     float softcap;        /* s = softcap * tanh(s / softcap); 0 = off. This version: 0 only */
-    float scale;          /* 0 = 1 / sqrt(head_dim_qk) */
+    float scale;          /* 1e-30 to 1e30; 0 = 1 / sqrt(head_dim_qk) */
 } attune_attention_desc;
 
 #define ATTUNE_ATTENTION_DESC_INIT                                                                                     \
@@ -545,7 +550,7 @@ typedef struct attune_attention_args {
      ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,               \
      ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT}
 
-/* Workspace of a run with this schedule: partial outputs and log-sum-exps of split keys. The size is the most that any step
+/* Workspace of a run with this schedule: partial outputs and sums of split keys. The size is the most that any step
  * within the schedule's options can need, O(queries x splits), and stays the same from step to step; 0 where no kernel of
  * the plan splits keys. A step without split sequences needs none. The buffer's contents do not matter before a run, nor
  * after it. It must not be used by another run until this one has finished; on an out-of-order queue that means until its
@@ -589,8 +594,10 @@ typedef struct attune_merge_states_args {
 
 /* Joins two partial results of the same queries over disjoint sets of keys (a shared prefix and the rest, say) by their
  * log-sum-exp: with weights exp(lse_a) and exp(lse_b) over their sum, lse = ln(exp(lse_a) + exp(lse_b)). Equals attention
- * over all keys, to rounding. A side whose lse is -infinity does not count, and its o may hold anything; with both, o = 0
- * and lse = -infinity. Any launcher of a plan with the wanted num_q_heads, head_dim_vo and o_dtype will do. Enqueued behind
+ * over all keys, to rounding, that of lse included: of a large lse it is an error of the weights (at 1,000 up to 3e-5). A side
+ * whose lse is -infinity does not count, and its o may hold anything; with both, o = 0 and lse = -infinity. NaN in the lse or o
+ * of a side that counts is NaN in the result. An lse of +infinity is an error of the caller's, which is not looked for: the row is
+ * NaN. Any launcher of a plan with the wanted num_q_heads, head_dim_vo and o_dtype will do. Enqueued behind
  * the wait list; event (may be NULL, released by the caller) completes with it. Does not block, allocate or compile.
  * Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE (num_tokens), MISSING_TENSOR, BUFFER_TOO_SMALL, OFFSET, STRIDE, OVERFLOW,
  * OVERLAP, WRONG_CONTEXT, UNSUPPORTED (memory of another type, images), OPENCL, DEVICE_LOST. */

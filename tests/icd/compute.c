@@ -81,33 +81,37 @@ static void load_key(struct attention *a, const struct item *item, bool value, i
     load_row(&a->m, value ? ARG_V : ARG_K, first, dim, a->row);
 }
 
+/* A row over its sum; 0 for a row without keys. */
+static float output(const struct attention *a, int d, bool has_keys, double denominator)
+{
+    return a->nan ? NAN : has_keys ? (float)(a->sum[d] / denominator * a->scale_output) : 0.0f;
+}
+
 /* Partial results of a split item: query t of the sequence. */
-static void store_partial(struct attention *a, const struct item *item, int32_t t, int head, double denominator,
-                          double lse)
+static void store_partial(struct attention *a, const struct item *item, int32_t t, int head, bool has_keys,
+                          double maximum, double denominator)
 {
     const struct attention_args *args = &a->args;
     int64_t row =
         item->sequence[SEQ_PARTIAL] + ((int64_t)item->split * item->sequence[SEQ_Q_LEN] + t) * args->num_q_heads + head;
-    for (int d = 0; d < a->dim_vo; d++) {
-        double value = denominator > 0.0 ? a->sum[d] / denominator * a->scale_output : 0.0;
-        store(&a->m, ARG_WORKSPACE, args->workspace_o_offset + row * a->dim_vo + d, a->nan ? NAN : (float)value);
-    }
-    store(&a->m, ARG_WORKSPACE, args->workspace_lse_offset + row, (float)lse);
+    for (int d = 0; d < a->dim_vo; d++)
+        store(&a->m, ARG_WORKSPACE, args->workspace_o_offset + row * a->dim_vo + d,
+              output(a, d, has_keys, denominator));
+    store(&a->m, ARG_WORKSPACE, args->workspace_sum_offset + 2 * row, (float)maximum);
+    store(&a->m, ARG_WORKSPACE, args->workspace_sum_offset + 2 * row + 1, (float)denominator);
 }
 
-static void store_row(struct attention *a, int64_t row, int head, double denominator, double lse)
+static void store_row(struct attention *a, int64_t row, int head, bool has_keys, double maximum, double denominator)
 {
     const struct attention_args *args = &a->args;
     int64_t first = args->o_offset + row * args->o_stride_token + head * args->o_stride_head;
-    for (int d = 0; d < a->dim_vo; d++) {
-        double value = denominator > 0.0 ? a->sum[d] / denominator * a->scale_output : 0.0;
-        store(&a->m, ARG_O, first + d, a->nan ? NAN : (float)value);
-    }
+    for (int d = 0; d < a->dim_vo; d++)
+        store(&a->m, ARG_O, first + d, output(a, d, has_keys, denominator));
     if (first + a->dim_vo - 1 > a->last_output)
         a->last_output = first + a->dim_vo - 1;
     if (a->m.views[ARG_LSE].data)
         store(&a->m, ARG_LSE, args->lse_offset + row * args->lse_stride_token + head * args->lse_stride_head,
-              (float)lse);
+              (float)(has_keys ? maximum + log(denominator) : -INFINITY));
 }
 
 /* Query t of the item's sequence, one head. Returns how many keys it sees. */
@@ -139,11 +143,10 @@ static uint64_t compute_row(struct attention *a, const struct item *item, int32_
         for (int d = 0; d < a->dim_vo; d++)
             a->sum[d] += weight * (double)a->row[d];
     }
-    double lse = end > begin ? maximum + log(denominator) : -INFINITY;
     if (item->sequence[SEQ_PARTIAL] >= 0)
-        store_partial(a, item, t, head, denominator, lse);
+        store_partial(a, item, t, head, end > begin, maximum, denominator);
     else
-        store_row(a, row, head, denominator, lse);
+        store_row(a, row, head, end > begin, maximum, denominator);
     return (uint64_t)(end - begin);
 }
 

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Partial results of one row: `count` of them, weighted by exp(lse - most). */
+/* Partial results of one row, weighted by exp(maximum - most) x sum; 0 of them: a row without keys. */
 struct state {
+    int count;
     double most, sum;
     double acc[1024];
     int dim;
@@ -18,14 +19,16 @@ static void state_start(struct state *state, int dim)
     *state = (struct state){.most = -INFINITY, .dim = dim < 1024 ? dim : 1024};
 }
 
-static void state_add(struct state *state, struct memory *m, int which, int64_t first, double lse)
+/* A partial result without keys has the sum 0. A NaN makes a NaN of the row. */
+static void state_add(struct state *state, struct memory *m, int which, int64_t first, double maximum, double sum)
 {
     float row[1024];
-    if (lse == -INFINITY)
+    if (sum == 0.0)
         return;
-    double scale = lse > state->most ? exp(state->most - lse) : 1.0;
-    state->most = fmax(state->most, lse);
-    double weight = exp(lse - state->most);
+    double scale = maximum > state->most ? exp(state->most - maximum) : 1.0;
+    state->count++;
+    state->most = fmax(state->most, maximum);
+    double weight = exp(maximum - state->most) * sum;
     load_row(m, which, first, state->dim, row);
     state->sum = state->sum * scale + weight;
     for (int d = 0; d < state->dim; d++)
@@ -35,9 +38,9 @@ static void state_add(struct state *state, struct memory *m, int which, int64_t 
 static void state_store(const struct state *state, struct memory *m, int o, int64_t o_first, int lse, int64_t lse_at)
 {
     for (int d = 0; d < state->dim; d++)
-        store(m, o, o_first + d, state->sum > 0.0 ? (float)(state->acc[d] / state->sum) : 0.0f);
+        store(m, o, o_first + d, state->count ? (float)(state->acc[d] / state->sum) : 0.0f);
     if (m->views[lse].data)
-        store(m, lse, lse_at, (float)(state->sum > 0.0 ? state->most + log(state->sum) : -INFINITY));
+        store(m, lse, lse_at, (float)(state->count ? state->most + log(state->sum) : -INFINITY));
 }
 
 static cl_int verdict(const struct memory *m, const char *kernel)
@@ -64,9 +67,10 @@ static void merge_row(struct memory *m, const struct attention_args *args, int64
         seen = last;
     for (int64_t begin = 0, s = 0; begin < seen && !m->out_of_bounds; begin += sequence[SEQ_SPLIT_KEYS], s++) {
         int64_t row = sequence[SEQ_PARTIAL] + (s * sequence[SEQ_Q_LEN] + t) * args->num_q_heads + head;
-        float lse = 0;
-        load_row(m, WORKSPACE, args->workspace_lse_offset + row, 1, &lse);
-        state_add(state, m, WORKSPACE, args->workspace_o_offset + row * state->dim, (double)lse);
+        float partial[2] = {0};
+        load_row(m, WORKSPACE, args->workspace_sum_offset + 2 * row, 2, partial);
+        state_add(state, m, WORKSPACE, args->workspace_o_offset + row * state->dim, (double)partial[0],
+                  (double)partial[1]);
     }
     int64_t query = (int64_t)sequence[SEQ_Q_START] + t;
     state_store(state, m, OUT, args->o_offset + query * args->o_stride_token + head * args->o_stride_head, LSE,
@@ -113,9 +117,9 @@ cl_int merge_states_compute(const struct launch *launch, struct work *work)
                  &lse[1]);
         state_start(&state, (int)option_value(options, "HEAD_DIM_VO", 0));
         state_add(&state, &m, 0, args.o_a_offset + token * args.o_a_stride_token + head * args.o_a_stride_head,
-                  (double)lse[0]);
+                  (double)lse[0], lse[0] != -INFINITY);
         state_add(&state, &m, 2, args.o_b_offset + token * args.o_b_stride_token + head * args.o_b_stride_head,
-                  (double)lse[1]);
+                  (double)lse[1], lse[1] != -INFINITY);
         state_store(&state, &m, 4, args.o_offset + token * args.o_stride_token + head * args.o_stride_head, 5,
                     args.lse_offset + token * args.lse_stride_token + head * args.lse_stride_head);
     }

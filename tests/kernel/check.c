@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cl/program.h"
 #include "context.h"
 #include "select.h"
 
@@ -119,6 +120,14 @@ static size_t result_size(const struct check_run *run)
     return result_rows(run) * (size_t)(desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk);
 }
 
+static attune_status compute_reference(struct check_run *run)
+{
+    struct oracle_input input;
+    workload_oracle_input(run->problem, &run->workload, &input);
+    oracle_reference_free(&run->reference);
+    return oracle_reference_create(&input, &run->reference);
+}
+
 static attune_status make_results(struct check_run *run)
 {
     size_t rows = result_rows(run) + 1, count = result_size(run) + 1; /* no allocation of 0 bytes */
@@ -126,9 +135,7 @@ static attune_status make_results(struct check_run *run)
     run->lse = malloc(rows * sizeof *run->lse);
     if (!run->o || !run->lse)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory");
-    struct oracle_input input;
-    workload_oracle_input(run->problem, &run->workload, &input);
-    return oracle_reference_create(&input, &run->reference);
+    return compute_reference(run);
 }
 
 attune_status check_run_create(attune_context *context, const char *problem, const attune_plan_options *plan_options,
@@ -139,6 +146,25 @@ attune_status check_run_create(attune_context *context, const char *problem, con
     if ((status = attune_problem_parse(problem, &out->problem)) || (status = make_objects(out, plan_options, options)))
         return status;
     return make_results(out);
+}
+
+attune_status check_run_renew(struct check_run *run)
+{
+    const attune_attention_args *args = &run->device.args;
+    const struct {
+        const struct workload_tensor *from;
+        const attune_tensor *to;
+    } inputs[] = {{&run->workload.q, &args->q},
+                  {&run->workload.k, &args->k},
+                  {&run->workload.v, &args->v},
+                  {&run->workload.k_cache, &args->k_cache},
+                  {&run->workload.v_cache, &args->v_cache}};
+    cl_int code = CL_SUCCESS;
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0] && code == CL_SUCCESS; i++)
+        if (inputs[i].from->bytes)
+            code = clEnqueueWriteBuffer(run->queue, inputs[i].to->cl, CL_TRUE, 0, inputs[i].from->bytes,
+                                        inputs[i].from->data, 0, NULL, NULL);
+    return code == CL_SUCCESS ? compute_reference(run) : cl_error(code, "new inputs");
 }
 
 attune_status check_run_enqueue(struct check_run *run, uint64_t poison)

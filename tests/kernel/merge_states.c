@@ -195,6 +195,52 @@ static void a_side_without_keys_does_not_count(void **state)
     destroy(&f);
 }
 
+static void read_result(struct fixture *f, const attune_tensor *tensor, size_t count, float *out)
+{
+    assert_int_equal(clEnqueueReadBuffer(f->run.queue, tensor->cl, CL_TRUE, PAD * sizeof *out, count * sizeof *out, out,
+                                         0, NULL, NULL),
+                     CL_SUCCESS);
+}
+
+/* Of all rows and dims that should be NaN. */
+static void must_be_nan(struct fixture *f, float lse_a, float lse_b, bool also_lse)
+{
+    float o[O_COUNT], lse[LSE_COUNT];
+    fill(f, &f->args.lse_a, LSE_COUNT, lse_a);
+    fill(f, &f->args.lse_b, LSE_COUNT, lse_b);
+    OK(merge(f));
+    read_result(f, &f->args.o, O_COUNT, o);
+    read_result(f, &f->args.lse, LSE_COUNT, lse);
+    for (int i = 0; i < O_COUNT; i++)
+        if (!isnan(o[i]))
+            fail_msg("lse %g and %g: o is %g", (double)lse_a, (double)lse_b, (double)o[i]);
+    for (int i = 0; i < LSE_COUNT; i++)
+        if (also_lse != !!isnan(lse[i]))
+            fail_msg("lse %g and %g: lse is %g", (double)lse_a, (double)lse_b, (double)lse[i]);
+}
+
+static void nan_is_not_hidden(void **state)
+{
+    (void)state;
+    struct fixture f;
+    create(&f);
+    must_be_nan(&f, NAN, 1, true);
+    must_be_nan(&f, 1, NAN, true);
+    must_be_nan(&f, NAN, -INFINITY, true);
+    must_be_nan(&f, -INFINITY, NAN, true);
+    must_be_nan(&f, NAN, NAN, true);
+    /* The caller's error, as the header says. */
+    must_be_nan(&f, INFINITY, 1, true);
+    must_be_nan(&f, -INFINITY, INFINITY, true);
+    must_be_nan(&f, INFINITY, INFINITY, true);
+    /* In the output of a side that counts, however little. */
+    fill(&f, &f.args.o_a, O_COUNT, NAN);
+    must_be_nan(&f, -300, 1, false);
+    fill(&f, &f.args.o_b, O_COUNT, NAN);
+    must_be_nan(&f, -INFINITY, -2e38f, false);
+    destroy(&f);
+}
+
 #define REFUSED(status)                                     \
     do {                                                    \
         assert_int_equal(merge(&f), ATTUNE_ERROR_##status); \
@@ -262,6 +308,7 @@ int main(void)
         cmocka_unit_test(two_parts_make_the_whole),
         cmocka_unit_test(out_may_be_a_side),
         cmocka_unit_test(a_side_without_keys_does_not_count),
+        cmocka_unit_test(nan_is_not_hidden),
         cmocka_unit_test(bad_input_is_refused),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);

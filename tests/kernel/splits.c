@@ -230,11 +230,12 @@ static double merge_error(const struct check_run *run, const float *workspace, c
     for (int pass = 0; pass < 2; pass++)
         for (int s = 0; s < splits; s++) {
             int64_t row = sequence[SEQ_PARTIAL] + ((int64_t)s * sequence[SEQ_Q_LEN] + t) * heads + head;
-            double lse = (double)workspace[rows * dim + row];
-            most = pass ? most : fmax(most, lse);
-            sum += pass ? exp(lse - most) : 0;
+            const float *partial = workspace + rows * dim + 2 * row;
+            double weight = exp((double)partial[0] - most) * (double)partial[1];
+            most = pass ? most : fmax(most, (double)partial[0]);
+            sum += pass ? weight : 0;
             for (int64_t d = 0; pass && d < dim; d++)
-                exact[d] += exp(lse - most) * (double)workspace[row * dim + d];
+                exact[d] += weight * (double)workspace[row * dim + d];
         }
     for (int64_t d = 0; d < dim; d++) {
         worst = fmax(worst, fabs((double)run->o[stored * dim + d] - exact[d] / sum));

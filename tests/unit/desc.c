@@ -73,6 +73,14 @@ static void every_field_is_checked(void **state)
     REFUSED(ATTUNE_ERROR_SOFTCAP, "softcap is -1", desc.softcap = -1);
     REFUSED(ATTUNE_ERROR_SOFTCAP, "softcap", desc.softcap = NAN);
     REFUSED(ATTUNE_ERROR_SCALE, "scale is inf", desc.scale = INFINITY);
+    REFUSED(ATTUNE_ERROR_SCALE, "scale is nan", desc.scale = NAN);
+    REFUSED(ATTUNE_ERROR_SCALE, "scale is -1", desc.scale = -1);
+    REFUSED(ATTUNE_ERROR_SCALE, "it must be 1e-30 to 1e+30, or 0", desc.scale = 0.99e-30f);
+    REFUSED(ATTUNE_ERROR_SCALE, "scale is 1.01e+30", desc.scale = 1.01e30f);
+    good.scale = 1e-30f;
+    assert_int_equal(desc_validate(&good), ATTUNE_OK);
+    good.scale = 1e30f;
+    assert_int_equal(desc_validate(&good), ATTUNE_OK);
     REFUSED(ATTUNE_ERROR_WINDOW, "window_left is -2", desc.window_left = -2);
     REFUSED(ATTUNE_ERROR_WINDOW, "window_right is -2", desc.window_right = -2);
 }
