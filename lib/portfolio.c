@@ -273,3 +273,39 @@ attune_status portfolio_store(struct cache *cache, const struct cache_key *key, 
     json_decref(content);
     return status;
 }
+
+/* Takes out a shape's row; false where there is none. */
+static bool drop_row(struct portfolio *portfolio, struct shape_bucket bucket)
+{
+    int32_t r = 0;
+    while (r < portfolio->num_rows && !shape_bucket_equal(portfolio->rows[r].bucket, bucket))
+        r++;
+    if (r == portfolio->num_rows)
+        return false;
+    portfolio->num_rows--;
+    memmove(&portfolio->rows[r], &portfolio->rows[r + 1],
+            (size_t)(portfolio->num_rows - r) * sizeof portfolio->rows[0]);
+    for (int32_t i = portfolio->num_configs - 1; i >= 0; i--) {
+        bool measured = false;
+        for (r = 0; r < portfolio->num_rows && !measured; r++)
+            measured = portfolio->rows[r].time_ms[i] > 0;
+        if (!measured)
+            portfolio_drop(portfolio, i);
+    }
+    return true;
+}
+
+attune_status portfolio_forget(struct cache *cache, const struct cache_key *key)
+{
+    struct portfolio portfolio;
+    enum cache_level level;
+    json_t *object = cache_class_key_json(key);
+    if (!object)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "portfolio's key");
+    attune_status status = ATTUNE_OK;
+    bool found = record_find(cache, KIND, object, from_json, &portfolio, &level) && level <= CACHE_USER;
+    if (found && drop_row(&portfolio, (struct shape_bucket){key->q_class, key->log2_kv, key->log2_heads}))
+        status = portfolio.num_rows ? portfolio_store(cache, key, &portfolio) : record_remove(cache, KIND, object);
+    json_decref(object);
+    return status;
+}

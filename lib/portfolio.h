@@ -41,6 +41,9 @@ bool portfolio_find(struct cache *cache, const struct cache_key *key, struct por
 /* The same, less the configurations that are set aside (NULL: none) or not valid for the limits and facts. */
 bool portfolio_find_valid(struct cache *cache, const struct cache_key *key, const struct device_limits *limits,
                           const struct kernel_facts *facts, const struct aside *aside, struct portfolio *out);
+/* Takes the shape in key out of the user's portfolio, and the configurations that no other shape was measured with. OK
+ * where it is in none. */
+attune_status portfolio_forget(struct cache *cache, const struct cache_key *key);
 attune_status portfolio_store(struct cache *cache, const struct cache_key *key, const struct portfolio *portfolio);
 
 /* Sets the row of a bucket to the times of configs[count], which were measured together; what was known of it before

@@ -143,14 +143,17 @@ static const struct command {
      "random(t) is the expected best of t configurations drawn without replacement from all that are recorded; failed\n"
      "ones count as the slowest valid time, and so does a run before its first success. t ends where random(t) has come\n"
      "to the optimum + 5% of (median - optimum), at most at 220 and at the budget.\n"},
-    {"cache", "list, show and explain remembered kernels", command_cache,
+    {"cache", "list, show, explain and forget remembered kernels", command_cache,
      "usage: attune cache list [--cache-dir D] [--json]\n"
      "       attune cache show KEY [--cache-dir D]\n"
      "       attune cache explain --workload W [--backend B] [--device D] [--cache-dir D] [--json]\n"
+     "       attune cache rm KEY... | --workload W... | --all [--backend B] [--device D] [--cache-dir D] [--json]\n"
      "\n"
      "KEY is an entry's hash, or at least its first 4 digits. explain says which level of the caches would answer a\n"
      "workload, with which configuration, and why the levels before it do not; then the portfolio: the winners of all\n"
-     "shapes of the workload's descriptor, with what each shape loses by each.\n"},
+     "shapes of the workload's descriptor, with what each shape loses by each. rm forgets entries of the user's cache, with\n"
+     "their shapes' rows in the portfolios; --all forgets all, and choices of a layout and compiled kernels, but not what\n"
+     "was probed.\n"},
     {"version", "print the version", command_version, "usage: attune version\n"},
     {"help", "explain a command", command_help, "usage: attune help [command]\n"},
 };

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum mode { MODE_LIST = 1, MODE_SHOW = 2, MODE_EXPLAIN = 4 };
+enum mode { MODE_LIST = 1, MODE_SHOW = 2, MODE_EXPLAIN = 4, MODE_RM = 8 };
 
 struct cache_arguments {
     attune_target_options target;
     struct text_list words, workloads;
-    bool json;
+    bool all, json;
 };
 
 static json_t *entry_json(const attune_cache_entry_info *entry)
@@ -118,11 +118,60 @@ static enum exit_code cache_explain(const struct cache_arguments *arguments)
     return code;
 }
 
+/* ---- rm */
+
+static enum exit_code forget_workloads(const struct cache_arguments *arguments, size_t *count)
+{
+    struct problem_set set;
+    enum exit_code code = problem_set_create(&set, NULL, &arguments->workloads);
+    if (code)
+        return code;
+    attune_target *target;
+    attune_status status = attune_target_create(&target, &arguments->target);
+    for (size_t i = 0; !status && i < set.count; i++) {
+        status = attune_cache_forget_problem(target, set.problems[i]);
+        *count += !status;
+    }
+    code = status ? cli_failed(status, NULL) : EXIT_DONE;
+    attune_target_destroy(&target);
+    problem_set_destroy(&set);
+    return code;
+}
+
+static enum exit_code forget_keys(const struct cache_arguments *arguments, size_t *count)
+{
+    attune_status status = ATTUNE_OK;
+    if (arguments->all)
+        status = attune_cache_forget(&arguments->target, NULL, count);
+    for (size_t i = 1; !status && i < arguments->words.count; i++) {
+        status = attune_cache_forget(&arguments->target, arguments->words.items[i], NULL);
+        *count += !status;
+    }
+    return status ? cli_failed(status, NULL) : EXIT_DONE;
+}
+
+static enum exit_code cache_rm(const struct cache_arguments *arguments)
+{
+    size_t count = 0;
+    if ((arguments->words.count > 1) + (arguments->workloads.count > 0) + arguments->all != 1) {
+        cli_error("cache rm needs KEY, --workload or --all, one of them");
+        return EXIT_USAGE;
+    }
+    enum exit_code code =
+        arguments->workloads.count ? forget_workloads(arguments, &count) : forget_keys(arguments, &count);
+    if (arguments->json && !code)
+        json_line(json_pack("{si}", "forgotten", (int)count));
+    else if (!arguments->json)
+        printf("%zu %s forgotten\n", count, count == 1 ? "entry" : "entries");
+    return code;
+}
+
 static enum exit_code run_action(const struct cache_arguments *arguments)
 {
-    static const char *const actions[] = {"list", "show", "explain", NULL};
-    static const char *const modes[] = {"cache list", "cache show", "cache explain"};
-    static enum exit_code (*const run[])(const struct cache_arguments *) = {cache_list, cache_show, cache_explain};
+    static const char *const actions[] = {"list", "show", "explain", "rm", NULL};
+    static const char *const modes[] = {"cache list", "cache show", "cache explain", "cache rm"};
+    static enum exit_code (*const run[])(const struct cache_arguments *) = {cache_list, cache_show, cache_explain,
+                                                                            cache_rm};
     const char *action = arguments->words.count ? arguments->words.items[0] : "";
     size_t i = 0;
     while (actions[i] && strcmp(actions[i], action))
@@ -130,9 +179,9 @@ static enum exit_code run_action(const struct cache_arguments *arguments)
     if (!actions[i]) {
         const char *closest = cli_closest(action, actions);
         cli_error(closest ? "unknown action \"%s\"; did you mean \"cache %s\"?"
-                          : "cache needs an action: list, show or explain",
+                          : "cache needs an action: list, show, explain or rm",
                   action, closest);
-    } else if (1u << i != MODE_SHOW && arguments->words.count > 1) {
+    } else if (1u << i != MODE_SHOW && 1u << i != MODE_RM && arguments->words.count > 1) {
         cli_error("unexpected argument \"%s\"; see \"attune help cache\"", arguments->words.items[1]);
     } else if (cli_goes_with(1u << i, modes)) {
         return run[i](arguments);
@@ -142,12 +191,13 @@ static enum exit_code run_action(const struct cache_arguments *arguments)
 
 enum exit_code command_cache(int argc, char **argv)
 {
-    struct cache_arguments arguments = {ATTUNE_TARGET_OPTIONS_INIT, {NULL, 0}, {NULL, 0}, false};
+    struct cache_arguments arguments = {ATTUNE_TARGET_OPTIONS_INIT, {NULL, 0}, {NULL, 0}, false, false};
     arguments.target.log = cli_log;
-    const struct option options[] = {{"workload", OPTION_TEXTS, &arguments.workloads, 0, 0, MODE_EXPLAIN},
-                                     {"backend", OPTION_TEXT, &arguments.target.backend, 0, 0, MODE_EXPLAIN},
-                                     {"device", OPTION_TEXT, &arguments.target.device, 0, 0, MODE_EXPLAIN},
+    const struct option options[] = {{"workload", OPTION_TEXTS, &arguments.workloads, 0, 0, MODE_EXPLAIN | MODE_RM},
+                                     {"backend", OPTION_TEXT, &arguments.target.backend, 0, 0, MODE_EXPLAIN | MODE_RM},
+                                     {"device", OPTION_TEXT, &arguments.target.device, 0, 0, MODE_EXPLAIN | MODE_RM},
                                      {"cache-dir", OPTION_TEXT, &arguments.target.cache_dir, 0, 0},
+                                     {"all", OPTION_FLAG, &arguments.all, 0, 0, MODE_RM},
                                      {"json", OPTION_FLAG, &arguments.json, 0, 0},
                                      {NULL}};
     enum exit_code code = cli_parse(argc, argv, options, &arguments.words) ? run_action(&arguments) : EXIT_USAGE;

@@ -733,6 +733,15 @@ ATTUNE_API attune_status attune_cache_list(const attune_target_options *options,
 /* Text of one entry (JSON) by its key's hex hash or an unambiguous prefix of at least 4 digits. Free it with free(). */
 ATTUNE_API attune_status attune_cache_show(const attune_target_options *options, const char *key, char **text);
 
+/* Forgets an entry of the user's cache, given by its key's hex hash or an unambiguous prefix of at least 4 digits, and its row in the
+ * portfolio of its descriptor; other entries stay. key NULL: all entries, portfolios, choices of a layout, and compiled kernels; what was probed
+ * stays. *count (may be NULL): entries that were forgotten. A context that has an entry in memory keeps it. Files that cannot be read can be
+ * forgotten as well. Errors: STRUCT_SIZE, SYNTAX (key), NOT_TUNED (no such entry, or several), IO, OUT_OF_MEMORY. */
+ATTUNE_API attune_status attune_cache_forget(const attune_target_options *options, const char *key, size_t *count);
+
+/* The same with the entry that was tuned for problem's shapes on target. Errors: those above, NULL_ARGUMENT, UNSUPPORTED, WORKER. */
+ATTUNE_API attune_status attune_cache_forget_problem(attune_target *target, const attune_problem *problem);
+
 /* Says how problem would be answered on target: the level that answers, the configuration, and why the levels before it
  * did not; then, where there is one, the portfolio of the problem's descriptor: the configurations that were measured on several
  * shapes, for each shape the fastest with its time, and what the others lose. Free *text with free(). */

@@ -2,9 +2,11 @@
 #include "cache/entry.h"
 #include "cache/files.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BINARY_MAX ((size_t)64 << 20)
 #define HEADER_SIZE 128
@@ -52,6 +54,14 @@ static attune_status read_binary(const char *folder, const char *name, const cha
     return status;
 }
 
+/* cache_sweep() keeps what was used last. A file that is only read stays as it is. */
+static void mark_used(const char *folder, const char *name)
+{
+    char path[1200];
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path)
+        (void)!utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
 bool cache_binary_load(struct cache *cache, const char *key_hash, void **data, size_t *size)
 {
     char name[NAME_SIZE], *content = NULL;
@@ -59,6 +69,8 @@ bool cache_binary_load(struct cache *cache, const char *key_hash, void **data, s
     for (int level = CACHE_USER; named && !content && level < CACHE_LEVELS; level++)
         if (cache->binaries[level] && read_binary(cache->binaries[level], name, key_hash, &content, size))
             log_once(cache, ATTUNE_LOG_WARNING);
+        else if (content && level == CACHE_USER)
+            mark_used(cache->binaries[level], name);
     *data = content;
     if (!content)
         *size = 0;

@@ -39,7 +39,8 @@ static bool set_folders(struct cache *cache, const struct cache_paths *paths)
         if (!cache->entries[level] || !cache->records[level] || !cache->binaries[level])
             return false;
     }
-    return true;
+    bool has_user = folders[CACHE_USER] && *folders[CACHE_USER];
+    return !has_user || (cache->user = strdup(folders[CACHE_USER]));
 }
 
 attune_status cache_open(struct cache **out, const struct cache_paths *paths, const struct logger *logger)
@@ -72,6 +73,7 @@ void cache_close(struct cache **cache)
         free((*cache)->binaries[level]);
     }
     records_free(&(*cache)->records_memory);
+    free((*cache)->user);
     free((*cache)->memory);
     free((*cache)->logged);
     pthread_mutex_destroy(&(*cache)->mutex);
@@ -149,6 +151,11 @@ bool cache_receipt_holds(const struct cache_entry *entry)
            !strcmp(receipt->family_hash, family_at(entry->config.family)->source_hash);
 }
 
+bool cache_read_own(struct cache *cache, const char *hash, struct cache_entry *out)
+{
+    return cache->user && read_entry(cache, CACHE_USER, hash, NULL, out) == ANSWER_ENTRY;
+}
+
 bool cache_find(struct cache *cache, const struct cache_key *key, struct cache_entry *out, enum cache_level *level)
 {
     bool found = memory_find(cache, key, out);
@@ -171,9 +178,14 @@ bool cache_find(struct cache *cache, const struct cache_key *key, struct cache_e
     return found;
 }
 
-static int is_entry_name(const struct dirent *file)
+bool is_entry_name(const char *name)
 {
-    return strspn(file->d_name, "0123456789abcdef") == HASH_DIGITS && !strcmp(file->d_name + HASH_DIGITS, ".json");
+    return strspn(name, "0123456789abcdef") == HASH_DIGITS && !strcmp(name + HASH_DIGITS, ".json");
+}
+
+static int is_entry(const struct dirent *file)
+{
+    return is_entry_name(file->d_name);
 }
 
 /* alphasort goes by the locale. */
@@ -189,7 +201,7 @@ static bool visit_level(struct cache *cache, int level, const struct cache_key *
 {
     const char *folder = cache->entries[level];
     struct dirent **files;
-    int count = scandir(folder, &files, is_entry_name, by_name);
+    int count = scandir(folder, &files, is_entry, by_name);
     if (count < 0) {
         if (errno != ENOENT && errno != ENOTDIR) {
             set_error(ATTUNE_ERROR_IO, "cannot open %s: %s", folder, strerror(errno));

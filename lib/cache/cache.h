@@ -111,6 +111,22 @@ void cache_visit(struct cache *cache, cache_visitor visitor, void *priv, size_t 
 
 /* Logs the last error, of a write: the first of a cache as a warning, as every write may fail as that one does. */
 void cache_log_unwritten(struct cache *cache, const char *what);
+/* ---- what is forgotten (lib/cache/forget.c): at the user's level and in memory only */
+
+/* Hashes of the user's files that begin with prefix, readable or not, in *hashes (free() it) and *count. */
+attune_status cache_own_hashes(struct cache *cache, const char *prefix, char (**hashes)[HASH_HEX_SIZE], size_t *count);
+/* The entry in the user's file of that hash; false where it cannot be read. */
+bool cache_read_own(struct cache *cache, const char *hash, struct cache_entry *out);
+/* OK where there is none; IO. */
+attune_status cache_remove(struct cache *cache, const char *hash);
+/* All entries, records but for what was probed, and binaries. *count: entries. */
+attune_status cache_remove_all(struct cache *cache, size_t *count);
+
+/* Removes what killed processes left in the user's folder (temporary files, locks of journals), journals beyond the newest 64 that no entry
+ * names, and binaries beyond the 1,024 or 512 MiB used last. Touches the effective user's own files only, and none that another
+ * process is writing. Whatever cannot be removed stays. (lib/cache/sweep.c) */
+void cache_sweep(struct cache *cache);
+
 /* Files, up to 256, that were there and were not taken since the cache was opened: "3 files were refused: PATH: owned by uid 1000, not by
  * uid 33 or root" (the first one's reason); "" where there were none. */
 void cache_refused(struct cache *cache, char *text, size_t size);

@@ -8,6 +8,7 @@
 #include "cache/cache.h"
 
 struct cache {
+    char *user; /* folder of the user's level, or NULL */
     char *entries[CACHE_LEVELS];  /* folders; NULL for memory and for levels that are not there */
     char *records[CACHE_LEVELS];  /* folders; likewise */
     char *binaries[CACHE_LEVELS]; /* folders; likewise */
@@ -37,6 +38,12 @@ bool memory_find(struct cache *cache, const struct cache_key *key, struct cache_
 attune_status memory_put(struct cache *cache, const struct cache_entry *entry);
 /* Copy of the entry at index; false past the end. */
 bool memory_at(struct cache *cache, size_t index, struct cache_entry *out);
+
+/* By the hash of its key. */
+void memory_remove(struct cache *cache, const char *hash);
+
+/* "HASH.json" */
+bool is_entry_name(const char *name);
 
 /* Logs the last error, once per text. */
 void log_once(struct cache *cache, attune_log_level level);

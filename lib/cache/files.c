@@ -309,23 +309,48 @@ attune_status file_put(const char *folder, const char *name, const void *data, s
     return status;
 }
 
-attune_status file_replace(const char *folder, const char *name, const void *data, size_t size)
+static attune_status lock_folder(const char *folder, bool wait, int *fd)
 {
-    attune_status status = folder_make(folder);
-    if (status)
-        return status;
     struct strbuf lock = {0};
     strbuf_printf(&lock, "%s/.lock", folder);
-    char *lock_path = strbuf_take(&lock);
-    if (!lock_path)
-        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "%s", folder);
+    char *path = strbuf_take(&lock);
+    attune_status status = path ? file_lock(path, wait, fd) : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "%s", folder);
+    free(path);
+    return status;
+}
+
+bool folder_lock(const char *folder, int *fd)
+{
+    *fd = -1;
+    return !access(folder, W_OK) && lock_folder(folder, false, fd) == ATTUNE_OK && *fd >= 0;
+}
+
+attune_status file_replace(const char *folder, const char *name, const void *data, size_t size)
+{
     int lock_fd;
-    status = file_lock(lock_path, true, &lock_fd);
-    free(lock_path);
+    attune_status status = folder_make(folder);
+    if (!status)
+        status = lock_folder(folder, true, &lock_fd);
     if (status)
         return status;
     status = file_put(folder, name, data, size);
     if (lock_fd >= 0)
         close(lock_fd);
+    return status;
+}
+
+attune_status file_remove(const char *folder, const char *name)
+{
+    int lock_fd = -1, folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0)
+        return errno == ENOENT ? ATTUNE_OK : io_error("cannot open", folder, "");
+    attune_status status = lock_folder(folder, true, &lock_fd);
+    if (!status && unlinkat(folder_fd, name, 0) && errno != ENOENT)
+        status = io_error("cannot remove", folder, name);
+    else if (!status && !folder_fd_sync(folder_fd))
+        status = io_error("removed, but it may come back after a power cut:", folder, name);
+    if (lock_fd >= 0)
+        close(lock_fd);
+    close(folder_fd);
     return status;
 }

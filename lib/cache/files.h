@@ -18,6 +18,13 @@ attune_status file_replace(const char *folder, const char *name, const void *dat
 /* The same in a folder that is there, without a lock: of writers at the same time the last one wins. */
 attune_status file_put(const char *folder, const char *name, const void *data, size_t size);
 
+/* Removes folder/name, durably; OK where there is none. Under the folder's lock, as file_replace. */
+attune_status file_remove(const char *folder, const char *name);
+
+/* The lock of a folder's writers, without waiting: false where another holds it or it cannot be taken. While it is held, nothing
+ * that file_replace writes is under way. Close *fd to release. */
+bool folder_lock(const char *folder, int *fd);
+
 /* Writes all of data, through EINTR and short writes. False with errno otherwise. */
 bool file_write_all(int fd, const void *data, size_t size);
 

@@ -65,6 +65,18 @@ attune_status memory_put(struct cache *cache, const struct cache_entry *entry)
     return place ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "entries in memory");
 }
 
+void memory_remove(struct cache *cache, const char *hash)
+{
+    pthread_mutex_lock(&cache->mutex);
+    for (size_t i = 0; i < cache->memory_count; i++) {
+        char own[HASH_HEX_SIZE];
+        cache_key_hash(&cache->memory[i].key, own);
+        if (!strcmp(own, hash))
+            cache->memory[i--] = cache->memory[--cache->memory_count];
+    }
+    pthread_mutex_unlock(&cache->mutex);
+}
+
 /* Whether this is the first call for the text. */
 static bool first_time(struct cache *cache, const char *text)
 {

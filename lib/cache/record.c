@@ -126,6 +126,31 @@ attune_status record_store(struct cache *cache, const char *kind, const json_t *
     return written ? written : status;
 }
 
+static void memory_drop(struct cache *cache, const char *name)
+{
+    pthread_mutex_lock(&cache->mutex);
+    struct record **at = &cache->records_memory;
+    while (*at && strcmp((*at)->name, name) != 0)
+        at = &(*at)->next;
+    struct record *record = *at;
+    if (record)
+        *at = record->next;
+    pthread_mutex_unlock(&cache->mutex);
+    if (record)
+        free(record->text);
+    free(record);
+}
+
+attune_status record_remove(struct cache *cache, const char *kind, const json_t *key)
+{
+    char name[NAME_SIZE];
+    attune_status status = name_file(kind, key, name);
+    if (status)
+        return status;
+    memory_drop(cache, name);
+    return cache->records[CACHE_USER] ? file_remove(cache->records[CACHE_USER], name) : ATTUNE_OK;
+}
+
 /* ---- reading */
 
 /* Nothing in the text is without a meaning: it is what would be written for the same members. */

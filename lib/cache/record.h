@@ -55,4 +55,7 @@ bool record_find(struct cache *cache, const char *kind, const json_t *key, recor
 attune_status record_store(struct cache *cache, const char *kind, const json_t *key, const json_t *content, char *path,
                            size_t path_size);
 
+/* Forgets the record in memory and at the user's level. OK where there is none; IO. */
+attune_status record_remove(struct cache *cache, const char *kind, const json_t *key);
+
 #endif

@@ -85,14 +85,26 @@ attune_status journal_create(struct journal **out, const char *path)
     return status;
 }
 
+static void remove_lock(const char *path)
+{
+    struct strbuf lock = {0};
+    strbuf_printf(&lock, "%s.lock", path);
+    if (!lock.failed)
+        unlink(lock.text);
+    strbuf_free(&lock);
+}
+
 void journal_close(struct journal **journal)
 {
     if (!journal || !*journal)
         return;
     if ((*journal)->fd >= 0)
         close((*journal)->fd);
-    if ((*journal)->lock_fd >= 0)
+    if ((*journal)->lock_fd >= 0) {
+        /* A journal is never opened again, so nobody waits for it. */
+        remove_lock((*journal)->path);
         close((*journal)->lock_fd);
+    }
     free((*journal)->path);
     free((*journal)->id);
     free(*journal);

@@ -17,7 +17,7 @@
 
 struct journal;
 
-/* Creates path (must not exist; folders are made), with a lock on path + ".lock", which stays. Empty until the first append.
+/* Creates path (must not exist; folders are made), with a lock on path + ".lock", which goes when it is closed. Empty until the first append.
  * Errors: IO (it exists, another writes it, cannot be written), OUT_OF_MEMORY. */
 attune_status journal_create(struct journal **out, const char *path);
 /* Appends a record; "type" names it, and is the first member. Steals the reference to record; NULL is OUT_OF_MEMORY. The first

@@ -431,6 +431,7 @@ static attune_status probe_first(struct tuning *tuning)
 
 static attune_status tune(struct tuning *tuning, attune_tune_summary *summary)
 {
+    cache_sweep(tuning->target->cache);
     attune_status status = probe_first(tuning);
     for (int32_t i = 0; status == ATTUNE_OK && i < tuning->num_workloads; i++)
         status = look_up(tuning, &tuning->workloads[i]);

@@ -282,5 +282,8 @@ attune_status attune_warm(attune_target *target, const attune_problem *const *pr
         status = set_error(ATTUNE_ERROR_IO,
                            "there is no cache folder to keep compiled kernels in: none of options.cache_dir, "
                            "ATTUNE_CACHE_DIR, XDG_CACHE_HOME and HOME names one");
-    return status == ATTUNE_OK ? warm_problems(target, problems, num_problems, options, out) : status;
+    if (status != ATTUNE_OK)
+        return status;
+    cache_sweep(target->cache);
+    return warm_problems(target, problems, num_problems, options, out);
 }

@@ -80,10 +80,16 @@ check(ATTUNE, ['layout', '--workload', 'D1', '--pages', '1/2/3/4/5'], 2, 'at mos
 check(ATTUNE, ['layout', '--workload', 'D1', '--rounds', '0'], 2, '--rounds is "0"')
 check(ATTUNE, ['layout', '--workload', 'D99'], 2, 'unknown workload "D99"')
 
-check(ATTUNE, ['cache'], 2, 'list, show or explain')
+check(ATTUNE, ['cache'], 2, 'list, show, explain or rm')
 check(ATTUNE, ['cache', 'lst'], 2, 'did you mean "cache list"?')
 check(ATTUNE, ['cache', 'list', 'all'], 2, 'unexpected argument "all"')
 check(ATTUNE, ['cache', 'show'], 2, 'needs one KEY')
+check(ATTUNE, ['cache', 'rm'], 2, 'needs KEY, --workload or --all, one of them')
+check(ATTUNE, ['cache', 'rm', 'abcd', '--all'], 2, 'one of them')
+check(ATTUNE, ['cache', 'rm', 'xyz'], 2, 'must be 4 to 32 hex digits')
+check(ATTUNE, ['cache', 'rm', 'abcd'], 1, "no entry of the user's cache has the key abcd")
+check(ATTUNE, ['cache', 'rm', '--all'], 0, '0 entries forgotten')
+check(ATTUNE, ['cache', 'list', '--all'], 2, '--all goes only with cache rm')
 check(ATTUNE, ['cache', 'explain'], 2, 'nothing to explain: give --workload\n')
 
 check(BENCH, ['--help'], 0, 'usage: attune-bench', 'Exit codes:')

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Compiled kernels that a tuning leaves behind, and attune_warm: whoever has the cache compiles nothing. */
+ * What a tuning leaves behind: compiled kernels, so that whoever has the cache compiles nothing, also by attune_warm;
+ * and entries, until they are forgotten. */
 #include "fixture.h"
 
 #include <stdio.h>
@@ -184,6 +185,43 @@ static void a_cache_that_cannot_be_written_is_an_error(void **state)
     fixture_end(&f);
 }
 
+static void expect_answer(const struct fixture *f, const attune_problem *problem, const char *source)
+{
+    char *text;
+    check_ok(attune_cache_explain(f->target, problem, &text));
+    if (strncmp(text, source, strlen(source)))
+        fail_msg("%s, not %s", text, source);
+    free(text);
+}
+
+static void what_is_forgotten_answers_no_more(void **state)
+{
+    (void)state;
+    struct fixture f;
+    attune_problem *longer;
+    attune_tune_result results[2];
+    fixture_init(&f);
+    set_script("{" DEVICE "}");
+    open_target(&f, "gpu");
+    check_ok(attune_problem_parse("extend:hq=2,hkv=1,d=64,prefix=600,new=4", &longer));
+    const attune_problem *problems[] = {f.problem, longer};
+    attune_tune_options options = budget(4);
+    check_ok(attune_tune(f.target, problems, 2, &options, results, NULL));
+    expect_answer(&f, f.problem, "tuned");
+    check_ok(attune_cache_forget_problem(f.target, f.problem));
+    expect_answer(&f, f.problem, "nearest");
+    expect_answer(&f, longer, "tuned");
+    assert_int_equal(attune_cache_forget_problem(f.target, f.problem), ATTUNE_ERROR_NOT_TUNED);
+    close_target(&f);
+    open_target(&f, "gpu"); /* nor from disk */
+    expect_answer(&f, f.problem, "nearest");
+    check_ok(attune_cache_forget_problem(f.target, longer));
+    expect_answer(&f, f.problem, "default");
+    expect_answer(&f, longer, "default");
+    attune_problem_destroy(&longer);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     use_virtual_clock();
@@ -191,6 +229,7 @@ int main(void)
         cmocka_unit_test(after_a_tuning_plans_compile_nothing),
         cmocka_unit_test(warming_twice_finds_all),
         cmocka_unit_test(what_fails_is_counted),
+        cmocka_unit_test(what_is_forgotten_answers_no_more),
         cmocka_unit_test(a_cache_that_cannot_be_written_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
