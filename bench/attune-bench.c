@@ -46,7 +46,8 @@ static const char help[] =
     "Exit codes: 0 done (also where workloads are unsupported), 1 a wrong result or another error, 2 usage or bad "
     "input,\n"
     "5 interrupted, 6 no device or OpenCL platform, 7 attune-worker missing or unusable, 8 storage failed, 9 device "
-    "lost.\n"
+    "lost,\n"
+    "10 workers cannot work here.\n"
     "With --json a run that fails ends with {\"event\": \"end\", \"exit_code\", \"status\", \"error\"}.\n";
 
 enum mode { MODE_MEASURE = 1, MODE_LIST = 2, MODE_HOST = 4, MODE_STARTUP = 8, MODE_SEARCH = 16 };

@@ -50,7 +50,8 @@ void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *cli_first_error(void);
 /* Reports the library's last failure and says which exit code belongs to it. what may be NULL. */
 enum exit_code cli_failed(attune_status status, const char *what);
-/* "options.budget_tests" in a text of the library's becomes "--budget-tests", where that is an option of the command.
+/* "options.budget_tests" in a text of the library's becomes "--budget-tests", where that is an option of the command, and
+ * "problems[0]" "workload 1".
  * free() it; NULL when out of memory. */
 char *cli_words(const char *text);
 /* The word of a NULL-terminated list that is spelt most like `word`, or NULL if none is close. */

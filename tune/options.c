@@ -117,12 +117,19 @@ char *cli_words(const char *text)
 {
     static const char prefix[] = "options.";
     const size_t skip = sizeof prefix - 1;
-    char *out = malloc(strlen(text) + 1), *at = out; /* an option's words are not longer than the member's */
+    char *out = malloc(2 * strlen(text) + 1), *at = out; /* no words are twice as long as what they stand for */
     while (out && *text) {
         char name[40];
         size_t length = strncmp(text, prefix, skip) ? 0 : strspn(text + skip, "abcdefghijklmnopqrstuvwxyz_");
         const char *option = length ? option_of_member(text + skip, length, name) : NULL;
-        if (option && cli_takes(option)) {
+        int number, end = 0;
+        if (sscanf(text, "problems[%d]%n", &number, &end) == 1 && end) {
+            at += sprintf(at, "workload %d", number + 1);
+            text += end;
+        } else if (!strncmp(text, "num_problems ", 13)) {
+            at += sprintf(at, "number of workloads ");
+            text += 13;
+        } else if (option && cli_takes(option)) {
             at += sprintf(at, "--%s", option);
             text += skip + length;
         } else {

@@ -132,6 +132,11 @@ static bool read_line(struct runs *runs, const char *path, int number, const cha
         json_decref(object);
         return false;
     }
+    const char *event = json_string_value(json_object_get(object, "event"));
+    if (event && !strcmp(event, "end")) { /* of a command that failed, or was interrupted, after the runs before */
+        json_decref(object);
+        return true;
+    }
     struct run run = {NULL};
     const char *member, *wrong = take_run(object, &run, &member);
     json_decref(object);

@@ -268,7 +268,8 @@ typedef struct attune_probe_result {
 /* Takes a few seconds. Each trial runs in a worker, so one that crashes or hangs costs its own figure; results of instructions
  * are compared with the host's. The outcome is kept in the user's cache, for the device, driver and backend: contexts and
  * targets made from then on compile kernels that use what was shown. Not thread-safe on one target.
- * Errors: NULL_ARGUMENT, WORKER, NO_DEVICE, IO (it could not be kept: at the start where that can be known, else out is filled in). */
+ * Errors: NULL_ARGUMENT, WORKER, NO_DEVICE, IO (it could not be kept: at the start where that can be known, else out is
+ * filled in), NOT_VERIFIED (not even multiply-adds and reads could be measured; out is filled in, and nothing is kept). */
 ATTUNE_API attune_status attune_probe(attune_target *target, attune_probe_result *out);
 
 /* ---------------------------------------------------------------------------------------------------- tune */

@@ -142,11 +142,14 @@ attune_status attune_cache_show(const attune_target_options *options, const char
     if (status != ATTUNE_OK)
         return status;
     struct lookup lookup = {.prefix = key};
+    char refused[640];
     cache_visit(cache, match_entry, &lookup, NULL);
+    cache_refused(cache, refused, sizeof refused);
     cache_close(&cache);
-    if (lookup.found != 1)
-        return set_error(ATTUNE_ERROR_NOT_TUNED,
-                         lookup.found ? "%d entries begin with %s" : "%d entries have the key %s", lookup.found, key);
+    if (lookup.found > 1)
+        return set_error(ATTUNE_ERROR_NOT_TUNED, "%d entries begin with %s", lookup.found, key);
+    if (!lookup.found)
+        return set_error(ATTUNE_ERROR_NOT_TUNED, "no entry has the key %s%s%s", key, refused[0] ? "; " : "", refused);
     *text = cache_entry_to_json(&lookup.entry);
     return *text ? ATTUNE_OK : set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for an entry's text");
 }

@@ -209,7 +209,10 @@ attune_status target_probe(struct attune_target *target, attune_probe_result *ou
     probe_timer(&probing);
     probe_limits(&probing);
     /* A device that does not even multiply is in no state to be remembered. */
-    status = out->fma_peak_gflops > 0 && out->read_gbps > 0 ? keep(&probing) : ATTUNE_OK;
+    status = out->fma_peak_gflops > 0 && out->read_gbps > 0
+                 ? keep(&probing)
+                 : set_error(ATTUNE_ERROR_NOT_VERIFIED, "the device could not be measured, and nothing is kept: %s",
+                             out->failures);
     out->device = target->info;
     return status;
 }

@@ -19,7 +19,8 @@ double instruction_rate(struct attune_target *target, const char *name, int repe
 /* "read.32KiB" ... */
 void footprint_name(int64_t footprint, char *text, size_t size);
 
-/* attune_probe, also where the user's cache cannot be written: IO then, with all that was measured. */
+/* attune_probe, also where the user's cache cannot be written: IO then, with all that was measured. NOT_VERIFIED: the
+ * device could not be measured. */
 attune_status target_probe(struct attune_target *target, attune_probe_result *out);
 
 /* ---- parts of attune_probe */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/place.h"
 #include "desc.h"
@@ -45,6 +47,16 @@ attune_status target_check_options(const attune_target_options *options)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.memory_limit_bytes is %lld; it must not be negative",
                          (long long)options->memory_limit_bytes);
     return ATTUNE_OK;
+}
+
+attune_status target_check_worker(const attune_target_options *options)
+{
+    char path[1024];
+    target_worker_path(options->worker, path, sizeof path);
+    return access(path, X_OK)
+               ? set_error(ATTUNE_ERROR_WORKER, "worker \"%s\" cannot be started: %s; ATTUNE_WORKER may name another",
+                           path, strerror(errno))
+               : ATTUNE_OK;
 }
 
 attune_status target_check_storage(const struct attune_target *target)

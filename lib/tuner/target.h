@@ -30,6 +30,8 @@ struct attune_target {
 void target_worker_path(const char *given, char *path, size_t size);
 /* What can be said of options without a device. */
 attune_status target_check_options(const attune_target_options *options);
+/* Whether the worker program is there and may be run. WORKER. */
+attune_status target_check_worker(const attune_target_options *options);
 /* Whether what is found can be kept in the user's cache, or need not be. IO: says why not. */
 attune_status target_check_storage(const struct attune_target *target);
 /* Opens the caches of the options, without a device. */

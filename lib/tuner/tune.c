@@ -125,6 +125,8 @@ attune_status attune_tune_check(const attune_target_options *target, const attun
     attune_status status = check_problems(problems, num_problems, options);
     if (status != ATTUNE_OK || (status = target_check_options(target)) != ATTUNE_OK)
         return status;
+    if ((status = target_check_worker(target)) != ATTUNE_OK)
+        return status;
     char folder[1024];
     cache_user_dir(target->cache_dir, folder, sizeof folder);
     status = cache_check_user(target->cache_dir, folder, true);
@@ -423,10 +425,11 @@ static attune_status probe_first(struct tuning *tuning)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a probe");
     attune_status status = target_probe(tuning->target, probe);
     free(probe);
-    if (status != ATTUNE_ERROR_IO)
-        return status;
-    cache_log_unwritten(tuning->target->cache, "what the probe showed");
-    return ATTUNE_OK;
+    if (status == ATTUNE_ERROR_IO)
+        cache_log_unwritten(tuning->target->cache, "what the probe showed");
+    else if (status == ATTUNE_ERROR_NOT_VERIFIED)
+        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "probe: %s", attune_last_error());
+    return status == ATTUNE_ERROR_IO || status == ATTUNE_ERROR_NOT_VERIFIED ? ATTUNE_OK : status;
 }
 
 static attune_status tune(struct tuning *tuning, attune_tune_summary *summary)

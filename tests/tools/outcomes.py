@@ -14,6 +14,16 @@ PROBLEM = 'prefill:hq=2,hkv=1,d=16,new=8'
 BARE = [ATTUNE, 'tune', '--backend', 'gpu', '--workload', PROBLEM, '--no-compare']
 TUNE = [*BARE, '--budget-tests', '3']
 GPU = {'devices': [{'name': 'Fake GPU'}]}
+# Runs a command, and asks it to stop after its first test.
+INTERRUPT = '''
+import signal, subprocess, sys
+with subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True) as command:
+    for line in command.stdout:
+        print(line, end='', flush=True)
+        if '"phase":"search"' in line and '"tests":1,' in line:
+            command.send_signal(signal.SIGINT)
+sys.exit(command.returncode)
+'''
 failures = 0
 
 
@@ -105,11 +115,35 @@ def ends(folder):
         if (done.returncode, last.get('event'), last.get('exit_code'), last.get('status'), last.get('end')) != (
                 code, 'end', code, status, end) or (code not in (0, 3, 4)) != bool(last.get('error')):
             fail('expected', code, status, end, ': exit', done.returncode, done.stdout[-600:], done.stderr[-600:])
+    # 5: a signal after the first test; what was found is kept, and the next run is a hit on it.
+    with_clock = [*BARE, '--retune', '--json', '--budget-tests', '400', '--journal', str(folder / 'interrupted.jsonl')]
+    stopped = run(folder, [sys.executable, '-c', INTERRUPT, *with_clock])
+    last = events(stopped)[-1]
+    if (stopped.returncode, last['end'], last['status'], last['interrupted']) != (5, 'interrupted', 'interrupted', True):
+        fail('interrupted:', stopped.returncode, last, stopped.stderr)
     readme = (Path(__file__).parents[2] / 'README.md').read_text()
     overview = run(folder, [ATTUNE, 'help']).stdout
     for code in range(11):
         if f'\n| {code} | ' not in readme or f'{code} ' not in overview.split('Exit codes:')[1]:
             fail('exit code', code, 'is not in the README or in attune help')
+
+
+def other_ends(folder):
+    """What ended as success, or spoke of the API's arguments."""
+    none = {**GPU, 'faults': [{'match': 'probe_fma', 'what': 'error', 'error': -5}]}
+    check(run(folder, [ATTUNE, 'probe', '--backend', 'gpu'], none), 1, 'could not be measured, and nothing is kept', 'CL_OUT_OF_RESOURCES')
+    layout = [ATTUNE, 'layout', '--backend', 'gpu', '--workload', 'decode:hq=2,hkv=1,d=16,page=16,kvlen=64', '--workload']
+    check(run(folder, [*layout, 'decode:hq=2,hkv=1,d=16,page=4,kvlen=64']), 2, 'workload 2 has page=4, workload 1 page=16; give --pages')
+    check(run(folder, [*layout, PROBLEM]), 2, 'workload 2 (prefill:', 'reads no KV cache')
+    check(run(folder, [*layout, 'decode:hq=2,hkv=1,d=16,page=16,kvlen=99', '--slots', '33']), 2, '--slots is 33; it must be a multiple')
+    check(run(folder, TUNE), 4)
+    entry, = (folder / 'cache' / 'entries').glob('*.json')
+    entry.chmod(0o666)
+    for command, code in (([ATTUNE, 'cache', 'show', entry.stem], 2), ([ATTUNE, 'cache', 'list'], 0),
+                          ([ATTUNE, 'cache', 'explain', '--backend', 'gpu', '--workload', PROBLEM], 0)):
+        done = run(folder, command)
+        if done.returncode == 0 and command[2] == 'show' or 'which lets others write to it' not in done.stdout + done.stderr:
+            fail(command, done.returncode, done.stdout, done.stderr)
 
 
 def failures_have_words(folder):
@@ -167,7 +201,7 @@ def shares(folder):
     check(run(folder, [*tune, '--retune'], busy), 4, 'disturbed: over what the device can do; measure again', lacks=('% of the',))
 
 
-for test in (closed_descriptors, storage, ends, failures_have_words, shares):
+for test in (closed_descriptors, storage, ends, other_ends, failures_have_words, shares):
     with tempfile.TemporaryDirectory() as name:
         test(Path(name))
 sys.exit(1 if failures else 0)

@@ -161,6 +161,9 @@ def check_compare(folder):
     run('--compare', hostile, '--plot', folder / 'plot.svg', says=['<&">', 'S'])
     if not any(text.text == '<&">' for text in xml.etree.ElementTree.parse(folder / 'plot.svg').getroot().iter(space + 'text')):
         fail('a name is not quoted')
+    # What a command that was interrupted wrote after its runs is no run.
+    hostile.write_text(json.dumps(good) + '\n' + json.dumps({'event': 'end', 'exit_code': 5}) + '\n')
+    run('--compare', hostile, '--plot', folder / 'plot.svg', says=['1 runs'])
     for member, value, says in (
             ('space', None, 'space'), ('space', '', 'space'), ('space', 5, 'space'), ('space', 'x' * 201, 'space'),
             ('space', '\x1b[31m', 'control'), ('strategy', [], 'strategy'), ('label', 3, 'label'), ('seed', -1, 'seed'),
