@@ -37,8 +37,9 @@ static attune_status shape(struct workload_tensor *tensor, const char *name, att
 {
     tensor->dtype = dtype;
     tensor->tokens = tokens;
-    tensor->dim = tensor->stride_head = dim;
-    tensor->stride_token = heads * dim + options->pad;
+    tensor->dim = dim;
+    tensor->stride_head = dim + options->pad;
+    tensor->stride_token = heads * tensor->stride_head + options->pad;
     tensor->offset = options->offset;
     int64_t elements, bytes;
     if (__builtin_mul_overflow(tokens, tensor->stride_token, &elements) ||
@@ -241,6 +242,7 @@ static attune_status plan_shapes(const struct source *from, struct workload *out
         new_tokens += problem->kv_len[b] - problem_cached_keys(problem, b);
     }
     const struct workload_options *options = from->options;
+    out->lse_stride_token = desc->num_q_heads + options->pad;
     int32_t dim_qk = desc->head_dim_qk, dim_vo = desc_head_dim_vo(desc), heads = desc->num_kv_heads;
     attune_status status;
     if ((status = shape(&out->q, "q", desc->q_dtype, out->q_tokens, desc->num_q_heads, dim_qk, options)) ||

@@ -19,11 +19,11 @@ struct workload_options {
     enum workload_pattern pattern;
     float magnitude;     /* of Q and K; 1 = logits of a few units */
     int32_t slack_pages; /* unused cache pages (slots) beside the used ones, poisoned with NaN */
-    int32_t
-        pad; /* extra elements in every token stride (strides that are not packed), but for page_pad's; 0 = packed */
+    int32_t pad;         /* extra elements in every stride of tokens and, outside caches, of heads, but for page_pad's;
+                            0 = packed */
     int32_t page_pad; /* extra elements in each stride of a cache with pages of several tokens, whose layout then is
                          STRIDED */
-    int32_t offset;   /* elements before the first of every tensor; 0 = none */
+    int32_t offset;   /* elements before the first of every tensor, and on a device of page tables; 0 = none */
 };
 
 #define WORKLOAD_OPTIONS_INIT               \
@@ -52,8 +52,9 @@ struct workload {
     int32_t page_size;      /* 1 for slots; 0 without a cache */
     bool page_padded;       /* pages whose strides are those of no order */
     int64_t num_indices, num_slots, table_stride;
-    /* Output's geometry; no data. */
+    /* The outputs' geometry; no data. */
     struct workload_tensor o;
+    int64_t lse_stride_token;
     int64_t q_tokens;
 };
 

@@ -57,21 +57,37 @@ static attune_status make_layout(attune_context *context, const attune_problem *
     return attune_kv_layout_create(context, &options, out);
 }
 
+/* A table of integers, behind as many 0 as other tensors have elements before their first. */
+static attune_status make_table(attune_context *context, const char *name, size_t count, const int32_t *data,
+                                const struct workload *workload, attune_tensor *out)
+{
+    size_t skipped = (size_t)workload->k_cache.offset;
+    int32_t *table = calloc(skipped + count + 1, sizeof *table);
+    if (!table)
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a table of %zu integers", count);
+    memcpy(table + skipped, data, count * sizeof *table);
+    out->byte_offset = skipped * sizeof *table;
+    attune_status status = make_buffer(context, name, (skipped + count) * sizeof *table, table, out);
+    free(table);
+    return status;
+}
+
 static attune_status make_pages(attune_context *context, int32_t batch, const struct workload *workload,
                                 attune_attention_args *args)
 {
-    size_t sequences = (size_t)batch * sizeof(int32_t), indices = (size_t)workload->num_indices * sizeof(int32_t);
+    size_t sequences = (size_t)batch;
     if (workload->block_table) {
         args->block_table.stride_token = workload->table_stride;
-        return make_buffer(context, "block_table", (size_t)workload->table_stride * sequences, workload->block_table,
-                           &args->block_table);
+        return make_table(context, "block_table", (size_t)workload->table_stride * sequences, workload->block_table,
+                          workload, &args->block_table);
     }
     attune_status status;
     if ((status =
-             make_buffer(context, "kv_indptr", sequences + sizeof(int32_t), workload->kv_indptr, &args->kv_indptr)) ||
-        (status = make_buffer(context, "kv_indices", indices, workload->kv_indices, &args->kv_indices)))
+             make_table(context, "kv_indptr", sequences + 1, workload->kv_indptr, workload, &args->kv_indptr)) ||
+        (status = make_table(context, "kv_indices", (size_t)workload->num_indices, workload->kv_indices, workload,
+                             &args->kv_indices)))
         return status;
-    return make_buffer(context, "last_page_len", sequences, workload->last_page_len, &args->last_page_len);
+    return make_buffer(context, "last_page_len", sequences * sizeof(int32_t), workload->last_page_len, &args->last_page_len);
 }
 
 static attune_status make_all(attune_context *context, const attune_problem *problem, const struct workload *workload,
@@ -87,11 +103,12 @@ static attune_status make_all(attune_context *context, const attune_problem *pro
         return status;
     size_t element = dtype_size(workload->o.dtype);
     out->o_bytes = workload->o.bytes + 2 * OUTPUT_GUARD;
-    out->lse_bytes = (size_t)(workload->q_tokens * problem->desc.num_q_heads) * sizeof(float) + 2 * OUTPUT_GUARD;
+    out->lse_bytes = (size_t)(workload->q_tokens * workload->lse_stride_token) * sizeof(float) + 2 * OUTPUT_GUARD;
     args->o.byte_offset = OUTPUT_GUARD + (size_t)workload->o.offset * element;
     args->o.stride_token = workload->o.stride_token;
     args->o.stride_head = workload->o.stride_head;
     args->lse.byte_offset = OUTPUT_GUARD;
+    args->lse.stride_token = workload->lse_stride_token;
     if ((status = make_buffer(context, "o", out->o_bytes, NULL, &args->o)) ||
         (status = make_buffer(context, "lse", out->lse_bytes, NULL, &args->lse)) || !workload->kv_indptr)
         return status;
@@ -269,7 +286,7 @@ attune_status workload_device_read(const struct workload_device *device, const a
                                 workload->q_tokens,
                                 desc->num_q_heads,
                                 1,
-                                desc->num_q_heads,
+                                workload->lse_stride_token,
                                 1};
     *intact = true;
     attune_status status;

@@ -104,6 +104,7 @@ attune_status input_set_compute(struct input_set *set)
     set->geometry = workload.o;
     set->geometry.data = NULL;
     set->geometry.widened = NULL;
+    set->lse_stride_token = workload.lse_stride_token;
     set->num_rows = (size_t)workload.q_tokens * (size_t)set->heads;
     set->num_values = set->num_rows * (size_t)set->dim;
     status = oracle_reference_create(&input, &set->reference);
@@ -118,6 +119,7 @@ static attune_status share_set(const struct input_set *from, struct input_set *t
     if (!from->reference.o || to->reference.o)
         return ATTUNE_OK;
     to->geometry = from->geometry;
+    to->lse_stride_token = from->lse_stride_token;
     to->num_values = from->num_values;
     to->num_rows = from->num_rows;
     return oracle_reference_copy(&from->reference, &to->reference);

@@ -16,6 +16,7 @@ struct input_set {
     struct workload_options options;
     struct workload_tensor geometry; /* of O: no data */
     int32_t heads, dim;
+    int64_t lse_stride_token;
     size_t num_values, num_rows; /* of O, of LSE */
     struct oracle_reference reference; /* empty until computed */
     uint32_t generation;        /* worker that has it loaded */

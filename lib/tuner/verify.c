@@ -146,6 +146,11 @@ static attune_outcome judge(struct candidate *candidate, const struct input_set 
     return conclude(candidate, ATTUNE_OUTCOME_OK, "");
 }
 
+static size_t lse_bytes(const struct input_set *set)
+{
+    return (size_t)(set->geometry.tokens * set->lse_stride_token) * sizeof(float) + 2 * OUTPUT_GUARD;
+}
+
 /* Compares fetched outputs with the reference. */
 static attune_outcome judge_outputs(struct candidate *candidate, const struct input_set *set, const uint8_t *shared,
                                     size_t lse_at)
@@ -161,11 +166,16 @@ static attune_outcome judge_outputs(struct candidate *candidate, const struct in
                              g->stride_head,
                              set->heads,
                              set->dim};
-    const struct output lse = {shared + lse_at, set->num_rows * sizeof(float) + 2 * OUTPUT_GUARD,
-                               OUTPUT_GUARD,    set->poison_seed + 1,
-                               ATTUNE_FP32,     g->tokens,
-                               set->heads,      1,
-                               set->heads,      1};
+    const struct output lse = {shared + lse_at,
+                               lse_bytes(set),
+                               OUTPUT_GUARD,
+                               set->poison_seed + 1,
+                               ATTUNE_FP32,
+                               g->tokens,
+                               set->lse_stride_token,
+                               1,
+                               set->heads,
+                               1};
     float *o_values = calloc(set->num_values + 1, sizeof *o_values),
           *lse_values = calloc(set->num_rows + 1, sizeof *lse_values);
     bool clean = true;
@@ -185,7 +195,7 @@ static attune_outcome fetch_and_judge(struct attune_target *target, struct candi
 {
     struct session *session = &target->session;
     size_t lse_at = (set->geometry.bytes + 2 * OUTPUT_GUARD + 63) & ~(size_t)63;
-    size_t total = lse_at + set->num_rows * sizeof(float) + 2 * OUTPUT_GUARD;
+    size_t total = lse_at + lse_bytes(set);
     if (session_share(session, total) != ATTUNE_OK)
         return conclude(candidate, ATTUNE_OUTCOME_OUT_OF_MEMORY, attune_last_error());
     json_t *request = json_pack("{s:s,s:i,s:I,s:I}", "op", "fetch", "input", set->id, "lse_at", (json_int_t)lse_at,

@@ -37,8 +37,9 @@ static void assert_filled(const struct workload_tensor *tensor, int64_t heads, c
     size_t elements = tensor->bytes / dtype_size(tensor->dtype);
     char *is_value = calloc(elements, 1);
     for (int64_t t = 0; t < tensor->tokens; t++)
-        for (int64_t i = 0; i < heads * tensor->stride_head && (!used || used[t]); i++)
-            is_value[tensor->offset + t * tensor->stride_token + i] = 1;
+        for (int64_t i = 0; i < heads * tensor->dim && (!used || used[t]); i++)
+            is_value[tensor->offset + t * tensor->stride_token + i / tensor->dim * tensor->stride_head +
+                     i % tensor->dim] = 1;
     for (size_t i = 0; i < elements; i++) {
         float value = tensor->widened[i], stored = value;
         if (tensor->dtype == ATTUNE_FP16)
@@ -65,8 +66,9 @@ static void tensors_have_their_geometry(void **state)
         attune_problem *problem = parse(texts[i / 2]);
         const attune_attention_desc *desc = &problem->desc;
         struct workload w = create(problem, &options[i % 2]);
-        assert_int_equal(w.q.stride_token, desc->num_q_heads * desc->head_dim_qk + options[i % 2].pad);
-        assert_int_equal(w.o.stride_head, desc_head_dim_vo(desc));
+        assert_int_equal(w.q.stride_token, desc->num_q_heads * w.q.stride_head + options[i % 2].pad);
+        assert_int_equal(w.o.stride_head, desc_head_dim_vo(desc) + options[i % 2].pad);
+        assert_int_equal(w.lse_stride_token, desc->num_q_heads + options[i % 2].pad);
         assert_true(w.q.bytes >= dtype_size(desc->q_dtype));
         assert_filled(&w.q, desc->num_q_heads, NULL);
         assert_null(w.o.data);
@@ -298,7 +300,7 @@ static void the_oracle_sees_the_same(void **state)
     workload_oracle_input(problem, &w, &input);
     assert_ptr_equal(input.v_cache, w.v_cache.widened + 6);
     assert_int_equal(input.v_cache_stride_token, 9);
-    assert_int_equal(input.q_stride_head, 4);
+    assert_int_equal(input.q_stride_head, 5);
     assert_ptr_equal(input.kv_len, problem->kv_len);
     workload_destroy(&w);
     attune_problem_destroy(&problem);
