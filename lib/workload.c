@@ -13,6 +13,7 @@
 #define UNIT_VARIANCE 1.7320508f /* a uniform variable in +-sqrt(3) has variance 1 */
 #define DOMINANT_LOGIT 20.0f
 #define CANCELLATION_VALUE 100.0f
+#define FP16_QUERY 3e4f /* fp16 ends at 65504 */
 
 struct source {
     const attune_problem *problem;
@@ -174,12 +175,16 @@ static const float *key_row(const attune_problem *problem, const struct workload
 static void aim_query(const struct source *from, struct workload *workload, size_t at, const float *key)
 {
     const attune_attention_desc *desc = &from->problem->desc;
-    float norm = 0;
-    for (int32_t d = 0; d < desc->head_dim_qk; d++)
+    float norm = 0, largest = 0;
+    for (int32_t d = 0; d < desc->head_dim_qk; d++) {
         norm += key[d] * key[d];
+        largest = fmaxf(largest, fabsf(key[d]));
+    }
     /* A short key, likely for tiny dims only, must not make the query overflow. */
     norm = fmaxf(norm, 0.1f * (float)desc->head_dim_qk);
     float length = DOMINANT_LOGIT * from->options->magnitude / (desc_scale(desc) * norm);
+    if (desc->q_dtype == ATTUNE_FP16 && fabsf(length) * largest > FP16_QUERY) /* tiny dims, small scales */
+        length = copysignf(FP16_QUERY / largest, length);
     for (int32_t d = 0; d < desc->head_dim_qk; d++)
         store(&workload->q, at + (size_t)d, length * key[d]);
 }

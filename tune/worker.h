@@ -9,7 +9,7 @@
 #include "tuner/protocol.h"
 #include "workload_device.h"
 
-#define MAX_INPUTS 512
+#define MAX_INPUTS 1024
 #define MAX_SLOTS 64
 #define NUM_PROBES 9
 

@@ -58,7 +58,7 @@ struct oracle_error {
  * differ in what an honest kernel may choose (order.h): running sums, order of dims and keys, blocks and parts of keys
  * with maxima of their own, rounded or fused products, where the scale is applied, how exponentials are taken.
  *   - The natural order evaluates every row.
- *   - Fifteen others evaluate every row, or, of large batches, a sample (of each sequence 16 rows or all, and at least
+ *   - Fifteen others evaluate every row, or, of large batches, a sample (of each sequence 8 rows or all, and at least
  *     one in fifteen).
  *   - The rows of a sequence that these found worst are evaluated in up to 128 orders, unless many rows are about as
  *     bad, or the bound does not depend on them: the fewer rows make the largest error, the more draws of each there

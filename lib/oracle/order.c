@@ -22,17 +22,17 @@ static const struct properties table[] = {
     {SHUFFLED,  {NULL, 1,  1,  false, SCALE_QUERY,      EXP_POLYNOMIAL, 4,  false, true,  false, 1,   1,  false}},
     {BACKWARDS, {NULL, 16, 4,  true,  SCALE_BASE_2,     EXP_LIBRARY,    2,  true,  false, false, 32,  1,  false}},
     {SHUFFLED,  {NULL, 4,  1,  false, SCALE_DOT,        EXP_ROUGH,      1,  false, false, true,  1,   1,  false}},
-    {NATURAL,   {NULL, 32, 1,  true,  SCALE_DIFFERENCE, EXP_POLYNOMIAL, 3,  false, true,  false, 0,   4,  true}},
+    {NATURAL,   {NULL, 32, 1,  false, SCALE_DIFFERENCE, EXP_POLYNOMIAL, 3,  false, true,  false, 0,   4,  true}},
     {SHUFFLED,  {NULL, 1,  1,  true,  SCALE_QUERY,      EXP_ROUGH,      2,  true,  false, true,  16,  1,  true}},
     {BACKWARDS, {NULL, 8,  1,  false, SCALE_BASE_2,     EXP_POLYNOMIAL, 1,  false, false, false, 0,   8,  false}},
     {SHUFFLED,  {NULL, 16, 1,  false, SCALE_DIFFERENCE, EXP_2,          8,  true,  false, false, 1,   1,  false}},
     {NATURAL,   {NULL, 4,  16, false, SCALE_DOT,        EXP_2,          1,  false, false, false, 0,   2,  false}},
-    {SHUFFLED,  {NULL, 4,  2,  true,  SCALE_QUERY,      EXP_ROUGH,      4,  true,  false, false, 0,   1,  true}},
+    {SHUFFLED,  {NULL, 4,  2,  false, SCALE_QUERY,      EXP_ROUGH,      4,  true,  false, false, 0,   1,  true}},
     {SHUFFLED,  {NULL, 1,  1,  false, SCALE_BASE_2,     EXP_ROUGH,      2,  false, true,  true,  8,   1,  false}},
-    {SHUFFLED,  {NULL, 2,  1,  true,  SCALE_DIFFERENCE, EXP_ROUGH,      24, false, true,  false, 0,   1,  false}},
+    {SHUFFLED,  {NULL, 2,  1,  false, SCALE_DIFFERENCE, EXP_ROUGH,      24, false, true,  false, 0,   1,  false}},
     {NATURAL,   {NULL, 1,  1,  true,  SCALE_DOT,        EXP_LIBRARY,    16, true,  false, false, 8,   1,  false}},
     {BACKWARDS, {NULL, 8,  8,  false, SCALE_QUERY,      EXP_POLYNOMIAL, 64, false, true,  true,  32,  4,  true}},
-    {SHUFFLED,  {NULL, 16, 4,  true,  SCALE_BASE_2,     EXP_LIBRARY,    1,  false, false, true,  16,  4,  false}},
+    {SHUFFLED,  {NULL, 16, 4,  false, SCALE_BASE_2,     EXP_LIBRARY,    1,  false, false, true,  16,  4,  false}},
 };
 /* clang-format on */
 #define TABLE_ORDERS (int32_t)(sizeof table / sizeof table[0])

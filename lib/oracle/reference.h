@@ -9,14 +9,14 @@
 
 #define ORDERS 128       /* in all; a row's count of them fits uint8_t */
 #define FIRST_ORDERS 16  /* of the first stage: those of order.c's table */
-#define SAMPLE_ROWS 16   /* of each sequence, at least, or all */
+#define SAMPLE_ROWS 8    /* of each sequence, at least, or all */
 #define SAMPLE_STRIDE 15 /* at most: the other orders then cost about as much as the natural one */
 #define WORST_ROWS 4     /* of a sequence and figure, at most, that the second stage looks at */
 
 /* Multiply-adds of one evaluation up to which every row is evaluated in every first order, and those that the second
  * stage may spend. */
-#define FULL_COST 2.5e8
-#define WORST_COST 1e9
+#define FULL_COST 1e8
+#define WORST_COST 5e8
 
 /* Of one row in one evaluation, or the largest of several. */
 struct row_error {

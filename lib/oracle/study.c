@@ -3,11 +3,14 @@
  * What the plain evaluations say. Where few rows make the largest error of a sequence, say one whose two best keys
  * compete, sixteen evaluations are sixteen draws of one rounding error, and one more, an honest kernel's, is over twice
  * their largest in 0.1% of cases; with one draw it is in 29%, with 128 in one of 700,000 (normal errors). So such rows
- * are evaluated in more orders, until rows times evaluations are 128. */
+ * are evaluated in more orders. */
 #include <math.h>
 
 #include "base/base.h"
 #include "reference.h"
+
+/* Rows times evaluations that are enough. Rows may be alike, as where all queries are equal. */
+#define DRAWS 512
 
 /* Below these the contract's absolute terms are the bound: five times a draw, or more. */
 #define SMALL_ERROR 1.25e-7
@@ -72,7 +75,7 @@ static void choose_worst(struct study *study, int32_t b, enum figure figure)
         return;
     for (int64_t row = first[b]; row < first[b + 1]; row++)
         comparable += figure_of(study, row, figure) >= 0.5f * figure_of(study, best[0], figure);
-    int64_t orders = ORDERS / comparable;
+    int64_t orders = DRAWS / comparable < ORDERS ? DRAWS / comparable : ORDERS;
     for (int64_t i = 0; i < count && orders > FIRST_ORDERS; i++)
         if (orders > study->wanted[best[i]])
             study->wanted[best[i]] = (uint8_t)orders;

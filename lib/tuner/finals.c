@@ -213,7 +213,9 @@ static attune_status store(struct tuning *tuning, struct tuned_workload *workloa
     copy_string(entry.receipt.device_name, sizeof entry.receipt.device_name, entry.key.device_name);
     copy_string(entry.receipt.driver, sizeof entry.receipt.driver, entry.key.driver);
     copy_string(entry.receipt.family_hash, sizeof entry.receipt.family_hash, family->source_hash);
-    copy_string(entry.receipt.checks, sizeof entry.receipt.checks, "contract,edges,guards,timed");
+    const attune_problem *far = workload->reference.far_problem;
+    text_printf(entry.receipt.checks, sizeof entry.receipt.checks, "contract,edges,class_end:%dx%d,guards,timed",
+                (int)far->q_len[0], (int)far->kv_len[0]);
     attune_status status = cache_store(tuning->target->cache, &entry, r->entry_path, sizeof r->entry_path);
     if (status == ATTUNE_OK && workload->aside_grew)
         status = aside_store(tuning->target->cache, &entry.key, &workload->aside);

@@ -4,55 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Lengths around tiles and vectors, queries and cached prefixes. */
-#define EDGE_BATCH 6
-static const int32_t edge_q[EDGE_BATCH] = {1, 3, 17, 33, 65, 2};
-static const int32_t edge_prefix[EDGE_BATCH] = {0, 5, 64, 129, 31, 257};
-static const int32_t edge_decode_q[EDGE_BATCH] = {1, 1, 1, 1, 1, 1};
-
-/* Values: magnitudes of Q and K, of which logits are the product. The largest gives logits of about +-1e3. */
-static const struct {
-    enum workload_pattern pattern;
-    float magnitude;
-} edge_values[NUM_EDGE_SETS] = {{PATTERN_NORMAL, 1.0f},
-                                {PATTERN_NORMAL, 16.0f},
-                                {PATTERN_CONSTANT, 0.0625f},
-                                {PATTERN_DOMINANT_KEY, 1.0f},
-                                {PATTERN_CANCELLATION, 1.0f}};
-
-/* Few heads, for the oracle's sake: kernels depend on heads by the group size, and in decode by which powers of two up to
- * 8 divide the KV heads (HEAD_GROUPS of decode_vector.def). */
-static int32_t edge_kv_heads(const attune_attention_desc *desc)
-{
-    int32_t heads = desc->num_kv_heads, power = heads & -heads;
-    if (desc->operation == ATTUNE_DECODE && power > 1)
-        return power < 8 ? power : 8;
-    int32_t few = desc->operation == ATTUNE_DECODE ? 3 : 2;
-    return heads < few ? heads : few;
-}
-
-static attune_status make_edge_problem(const attune_problem *problem, attune_problem **out)
-{
-    attune_attention_desc desc = problem->desc;
-    int32_t group = desc.num_q_heads / desc.num_kv_heads;
-    desc.num_kv_heads = edge_kv_heads(&desc);
-    desc.num_q_heads = desc.num_kv_heads * group;
-    bool one_query = desc.operation == ATTUNE_DECODE;
-    for (int32_t b = 0; b < problem->batch; b++)
-        one_query &= problem->q_len[b] <= 1;
-    const int32_t *q_len = one_query ? edge_decode_q : edge_q;
-    int32_t kv_len[EDGE_BATCH];
-    for (int i = 0; i < EDGE_BATCH; i++)
-        kv_len[i] = edge_prefix[i] + q_len[i];
-    return problem_create_like(problem, &desc, EDGE_BATCH, q_len, kv_len, out);
-}
-
-static void set_init(struct input_set *set, const attune_problem *problem, int id)
+static void set_init(struct input_set *set, const attune_problem *problem, int id, struct workload_options options,
+                     const char *what)
 {
     memset(set, 0, sizeof *set);
     set->id = id;
+    set->what = what;
     set->problem = problem;
-    set->options = (struct workload_options)WORKLOAD_OPTIONS_INIT;
+    set->options = options;
     set->heads = problem->desc.num_q_heads;
     set->dim = problem->desc.head_dim_vo ? problem->desc.head_dim_vo : problem->desc.head_dim_qk;
 }
@@ -61,32 +20,36 @@ attune_status reference_create(const attune_problem *problem, int number, uint64
 {
     memset(out, 0, sizeof *out);
     out->problem = problem;
-    attune_status status = make_edge_problem(problem, &out->edge_problem);
-    if (status != ATTUNE_OK)
+    attune_status status = edges_short(problem, &out->edge_problem);
+    if (status == ATTUNE_OK)
+        status = edges_far(problem, &out->far_problem);
+    if (status != ATTUNE_OK) {
+        reference_destroy(out);
         return status;
+    }
     struct rng rng;
     rng_seed(&rng, seed + (uint64_t)number);
-    int id = number * (1 + NUM_EDGE_SETS);
-    set_init(&out->real, problem, id++);
-    out->real.options.seed = rng_next(&rng) >> 1; /* JSON's integers are signed */
-    for (int i = 0; i < NUM_EDGE_SETS; i++) {
-        struct input_set *set = &out->edges[i];
-        set_init(set, out->edge_problem, id++);
-        set->options.seed = rng_next(&rng) >> 1;
-        set->options.pattern = edge_values[i].pattern;
-        set->options.magnitude = edge_values[i].magnitude;
-        set->options.pad = i % 2 ? 8 : 0;
-        set->options.offset = i % 2 ? 3 : 0;
-    }
+    int id = number * NUM_INPUT_SETS;
+    set_init(&out->real, problem, id++, (struct workload_options)WORKLOAD_OPTIONS_INIT, "workload");
+    for (int i = 0; i < NUM_EDGE_SETS; i++)
+        set_init(&out->edges[i], out->edge_problem, id++, edge_options(i), "short lengths");
+    set_init(&out->far, out->far_problem, id++, far_options(), "end of its class of lengths");
+    for (int i = 0; i < NUM_INPUT_SETS; i++)
+        reference_set(out, i)->options.seed = rng_next(&rng) >> 1; /* JSON's integers are signed */
     return ATTUNE_OK;
+}
+
+struct input_set *reference_set(struct reference *reference, int i)
+{
+    return i == 0 ? &reference->real : i <= NUM_EDGE_SETS ? &reference->edges[i - 1] : &reference->far;
 }
 
 void reference_destroy(struct reference *reference)
 {
-    oracle_reference_free(&reference->real.reference);
-    for (int i = 0; i < NUM_EDGE_SETS; i++)
-        oracle_reference_free(&reference->edges[i].reference);
+    for (int i = 0; i < NUM_INPUT_SETS; i++)
+        oracle_reference_free(&reference_set(reference, i)->reference);
     attune_problem_destroy(&reference->edge_problem);
+    attune_problem_destroy(&reference->far_problem);
 }
 
 /* ---- oracle */
@@ -125,11 +88,11 @@ static attune_status share_set(const struct input_set *from, struct input_set *t
     return oracle_reference_copy(&from->reference, &to->reference);
 }
 
-attune_status reference_share(const struct reference *from, struct reference *to)
+attune_status reference_share(struct reference *from, struct reference *to)
 {
-    attune_status status = share_set(&from->real, &to->real);
-    for (int i = 0; status == ATTUNE_OK && i < NUM_EDGE_SETS; i++)
-        status = share_set(&from->edges[i], &to->edges[i]);
+    attune_status status = ATTUNE_OK;
+    for (int i = 0; status == ATTUNE_OK && i < NUM_INPUT_SETS; i++)
+        status = share_set(reference_set(from, i), reference_set(to, i));
     return status;
 }
 

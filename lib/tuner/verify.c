@@ -11,6 +11,9 @@
 /* Launches of one sample, at most: a kernel that does nothing must not make an endless batch. */
 #define LAUNCHES_MAX 10000
 
+/* A first run is that much slower than the best time at most, or the candidate will not be the best. */
+#define SLOW_RATIO 4
+
 /* A worker with more inputs than this is replaced before it gets another problem's. */
 #define LOADED_BYTES_MAX ((size_t)2 << 30)
 
@@ -42,18 +45,16 @@ static attune_outcome ask(struct attune_target *target, struct candidate *candid
 attune_status candidate_prepare(struct attune_target *target, struct reference *reference)
 {
     struct session *session = &target->session;
-    struct input_set *sets[1 + NUM_EDGE_SETS] = {&reference->real};
-    for (int i = 0; i < NUM_EDGE_SETS; i++)
-        sets[1 + i] = &reference->edges[i];
     if (reference->real.generation != session->generation && session->loaded_bytes > LOADED_BYTES_MAX)
         session_stop(session);
     for (int attempt = 0;; attempt++) {
         attune_status status = target_ensure(target);
         attune_outcome outcome = ATTUNE_OUTCOME_OK;
-        for (int i = 0; status == ATTUNE_OK && outcome == ATTUNE_OUTCOME_OK && i < 1 + NUM_EDGE_SETS; i++) {
-            status = input_set_compute(sets[i]);
+        for (int i = 0; status == ATTUNE_OK && outcome == ATTUNE_OUTCOME_OK && i < NUM_INPUT_SETS; i++) {
+            struct input_set *set = reference_set(reference, i);
+            status = input_set_compute(set);
             if (status == ATTUNE_OK)
-                outcome = input_set_load(session, sets[i]);
+                outcome = input_set_load(session, set);
         }
         if (status != ATTUNE_OK || outcome == ATTUNE_OUTCOME_OK)
             return status;
@@ -126,8 +127,7 @@ static void say_refused(struct candidate *candidate, const struct input_set *set
                     (int)set->problem->q_len[judgement->sequence], (int)set->problem->kv_len[judgement->sequence]);
     text_printf(candidate->reason, sizeof candidate->reason,
                 "%s error %.3g is over its bound %.3g (%s%s, %s values of magnitude %g)", judgement->figure,
-                judgement->value, judgement->bound, whose,
-                set->id == candidate->error_set ? "workload" : "short lengths", pattern_name(set->options.pattern),
+                judgement->value, judgement->bound, whose, set->what, pattern_name(set->options.pattern),
                 (double)set->options.magnitude);
 }
 
@@ -283,6 +283,15 @@ attune_outcome candidate_verify(struct attune_target *target, struct reference *
         outcome = candidate_build(target, reference, candidate);
     if (outcome == ATTUNE_OUTCOME_OK)
         outcome = run_and_check(target, candidate, &reference->real, 2 * candidate->slot + 1, expected_ms, rng);
+    /* What would not be taken for its time needs no more. */
+    bool slow = expected_ms > 0 && candidate->first_ms > SLOW_RATIO * expected_ms;
+    if (outcome != ATTUNE_OUTCOME_OK || slow)
+        return outcome;
+    double first_ms = candidate->first_ms;
+    outcome = build_slot(target, candidate, 2 * candidate->slot, &reference->far);
+    if (outcome == ATTUNE_OUTCOME_OK)
+        outcome = run_and_check(target, candidate, &reference->far, 2 * candidate->slot, 0, rng);
+    candidate->first_ms = first_ms;
     return outcome;
 }
 

@@ -6,7 +6,7 @@
 #include "reference.h"
 #include "target.h"
 
-/* A configuration in the worker. Slots 2n and 2n + 1 hold the plans for the edge problem and the workload. */
+/* A configuration in the worker. Slots 2n and 2n + 1 hold the plans for an edge problem and the workload. */
 struct candidate {
     int slot; /* n */
     struct kernel_config config;
@@ -29,7 +29,8 @@ void candidate_init(struct candidate *candidate, int slot, const struct kernel_c
 /* Opens a worker and loads the reference's inputs where needed. An error here is the device's, not a candidate's. */
 attune_status candidate_prepare(struct attune_target *target, struct reference *reference);
 
-/* Builds, and checks the outputs of the edge sets and the workload. expected_ms (0 = unknown) sets the deadline. */
+/* Builds, and checks the outputs of the edge sets, the workload and, unless it is slow, the end of the class of
+ * lengths. expected_ms, the best time of the workload (0 = unknown), sets the deadline, and says what is slow. */
 attune_outcome candidate_verify(struct attune_target *target, struct reference *reference, struct candidate *candidate,
                                 double expected_ms, struct rng *rng);
 /* Only builds: for a worker that lost a configuration that was verified before. */

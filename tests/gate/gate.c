@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How often the contract refuses an honest kernel. Draws problems, values and kernels, and judges each kernel by the
- * reference as the tuner does: kernels played on the host (honest.h), and every family that compiles here. More than
- * one refusal in 10,000 checks is a failure; each is printed with what makes it again.
+ * How often the contract refuses an honest kernel. Draws problems, values and kernels, which are played on the host
+ * (honest.h), and judges each by the reference as the tuner does. More than one refusal in 10,000 checks is a failure;
+ * each is printed with what makes it again. Kernels that do something wrong must be refused by the tuner's sets of
+ * short lengths.
  *
- *   gate [--checks N] [--seed S] [--only DRAW] [--families N]
+ *   gate [--draws N] [--kernels N] [--seed S] [--only DRAW]
  *
  * It also tells what a bound of twice one plain evaluation of the whole batch would have refused, and how the bounds
  * compare. */
@@ -14,8 +15,8 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "workload.h"
 #include "honest.h"
+#include "tuner/edges.h"
 
 struct draw {
     char problem[512];
@@ -182,6 +183,74 @@ static void run_draw(struct tally *tally, uint64_t seed, long number, int kernel
     attune_problem_destroy(&problem);
 }
 
+/* ---- faults */
+
+/* The edge set that refuses a kernel, or -1. */
+static int refusing_set(const struct honest *kernel, const attune_problem *edge, uint64_t seed)
+{
+    int refusing = -1;
+    for (int set = 0; set < NUM_EDGE_SETS && refusing < 0; set++) {
+        struct workload_options options = edge_options(set);
+        options.seed = seed + (uint64_t)set;
+        struct workload workload;
+        struct oracle_input input;
+        struct oracle_reference reference;
+        check_ok(workload_create(edge, &options, &workload), "edges");
+        workload_oracle_input(edge, &workload, &input);
+        check_ok(oracle_reference_create(&input, &reference), "edges");
+        size_t rows = (size_t)reference.first_row[reference.batch];
+        float *o = calloc(rows * (size_t)reference.head_dim_vo, sizeof *o), *lse = calloc(rows, sizeof *lse);
+        honest_run(kernel, &input, o, lse);
+        if (oracle_judge(&reference, o, lse, NULL) != ATTUNE_OK)
+            refusing = set;
+        free(o);
+        free(lse);
+        oracle_reference_free(&reference);
+        workload_destroy(&workload);
+    }
+    return refusing;
+}
+
+/* The edge sets refuse each fault, and the same kernel without it in none. */
+static int check_faults(uint64_t seed)
+{
+    static const struct {
+        enum fault fault;
+        const char *what, *problem;
+    } cases[] = {
+        {FAULT_SHIFTED, "shifted exponent", "prefill:hq=2,hkv=1,d=64,q=bf16,kv=bf16,o=fp32,prec=fast,new=40"},
+        {FAULT_SHIFTED, "shifted exponent", "decode:hq=2,hkv=1,d=16,q=fp32,kv=bf16,o=fp32,prec=fast,page=0,kvlen=400"},
+        {FAULT_NARROW, "weights of bf16", "prefill:hq=2,hkv=1,d=64,new=40"},
+        {FAULT_NARROW, "weights of bf16", "decode:hq=2,hkv=1,d=72,q=fp16,kv=fp16,o=fp16,page=0,kvlen=400"},
+        {FAULT_SCALE, "scale 1e-5 off", "prefill:hq=2,hkv=1,d=72,new=40"},
+        {FAULT_LAST, "last key left out", "decode:hq=2,hkv=1,d=64,q=bf16,kv=bf16,prec=fast,page=0,kvlen=400"},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        attune_problem *problem, *edge;
+        check_ok(attune_problem_parse(cases[i].problem, &problem), cases[i].problem);
+        check_ok(edges_short(problem, &edge), cases[i].problem);
+        struct honest kernel = {.dot_lanes = 8,
+                                .dot_width = 1,
+                                .dot_tree = true,
+                                .fma = true,
+                                .scale_at = 2,
+                                .block = 64,
+                                .lanes = 1,
+                                .round_p = problem->desc.precision == ATTUNE_FAST,
+                                .round_q = problem->desc.precision == ATTUNE_FAST};
+        int honest = refusing_set(&kernel, edge, seed);
+        kernel.fault = cases[i].fault;
+        int faulty = refusing_set(&kernel, edge, seed);
+        printf("%s: %s refused by edge set %d, without the fault %d\n", cases[i].problem, cases[i].what, faulty,
+               honest);
+        failures += faulty < 0 || honest >= 0;
+        attune_problem_destroy(&edge);
+        attune_problem_destroy(&problem);
+    }
+    return failures;
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -203,6 +272,7 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--kernels"))
             kernels = atoi(argv[i + 1]);
     }
+    int faults = check_faults(seed);
     struct tally tally = {0};
     for (int i = 0; i < 3; i++)
         tally.ratio[i] = calloc((size_t)draws + 1, sizeof(double));
@@ -219,5 +289,5 @@ int main(int argc, char **argv)
                names[i], tally.ratio[i][tally.ratios / 2], tally.ratio[i][tally.ratios * 9 / 10],
                tally.ratio[i][tally.ratios * 99 / 100], tally.ratio[i][tally.ratios - 1]);
     }
-    return tally.refused * 10000 > tally.checks;
+    return faults || tally.refused * 10000 > tally.checks;
 }

@@ -169,8 +169,11 @@ static void add_keys(const struct honest *k, const struct row *row, int64_t begi
         for (int d = 0; d < row->dim_vo; d++)
             state->o[d] *= correction;
         for (int64_t i = 0; i < count; i++) {
-            float p = weight(k, row, scores[i] - top);
+            float c = row->scale * log2_e;
+            float p =
+                k->fault == FAULT_SHIFTED ? exp2f(fmaf(scores[i], c, -(top * c))) : weight(k, row, scores[i] - top);
             state->sum += p;
+            p = k->fault == FAULT_NARROW ? narrow(ATTUNE_BF16, p, false) : p;
             p = k->round_p ? narrow(dtype, p, k->ties_away) : p;
             const float *v = row->v + (begin + i * step) * row->input->v_stride_token;
             for (int d = 0; d < row->dim_vo; d++)
@@ -240,13 +243,15 @@ static float whole(const struct honest *k, const struct row *row, int64_t begin,
 void honest_run(const struct honest *k, const struct oracle_input *input, float *o, float *lse)
 {
     const attune_attention_desc *desc = input->desc;
-    struct row row = {
-        .input = input, .scale = desc_scale(desc), .dim_qk = desc->head_dim_qk, .dim_vo = desc_head_dim_vo(desc)};
+    float scale = desc_scale(desc) * (k->fault == FAULT_SCALE ? 1.00001f : 1.0f);
+    struct row row = {.input = input, .scale = scale, .dim_qk = desc->head_dim_qk, .dim_vo = desc_head_dim_vo(desc)};
     int64_t token = 0, key = 0;
     for (int32_t b = 0; b < input->batch; b++) {
         for (int64_t i = 0; i < input->q_len[b]; i++, token++) {
             int64_t begin, end;
             desc_visible_keys(desc, input->q_len[b], input->kv_len[b], i, &begin, &end);
+            if (k->fault == FAULT_LAST && input->q_len[b] == 1 && end - begin > 2)
+                end--;
             for (int32_t h = 0; h < desc->num_q_heads; h++) {
                 int32_t kv_head = h / (desc->num_q_heads / desc->num_kv_heads);
                 float q[1024], *out = o + (token * desc->num_q_heads + h) * row.dim_vo;

@@ -7,6 +7,16 @@
 #include "base/base.h"
 #include "oracle/oracle.h"
 
+/* What a kernel that is not honest does. */
+enum fault {
+    FAULT_NONE,
+    FAULT_SHIFTED, /* 2^(s * c - round(max * c)): the largest key's weight is not 1. With scale_at 2 */
+    FAULT_NARROW,  /* weights of bf16 under the strict contract */
+    FAULT_SCALE,   /* a scale that is 1e-5 off */
+    FAULT_LAST,    /* the last key left out of sequences of one query and many keys */
+    NUM_FAULTS
+};
+
 struct honest {
     int dot_lanes, dot_width; /* running sums; neighbouring dims of a lane */
     bool dot_tree, fma;       /* lanes added as a tree; products not rounded */
@@ -16,6 +26,7 @@ struct honest {
     int split;                /* keys of a part that is merged by its log-sum-exp; 0: one part */
     bool strided;             /* lanes take keys by turns, each with a maximum of its own */
     bool reciprocal, round_q, round_p, ties_away;
+    enum fault fault;
     uint64_t seed; /* of the exponential's last bits */
 };
 
