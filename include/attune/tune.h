@@ -382,8 +382,7 @@ ATTUNE_API attune_status attune_tune_check(const attune_target_options *target, 
 
 /* ------------------------------------------------------------------------------------------ compiled kernels */
 
-/* Return 0 to go on, anything else to begin nothing more. done of total tasks. Called from threads of attune_warm's own, one at
- * a time. */
+/* Return 0 to go on, anything else to begin nothing more. done of total tasks. Called from the caller's thread. */
 typedef int (*attune_warm_callback)(void *priv, size_t done, size_t total);
 
 typedef struct attune_warm_options {

@@ -33,7 +33,10 @@ struct warming {
     size_t count, capacity;
     uint64_t start_ns;
     pthread_mutex_t mutex; /* of what follows */
+    pthread_cond_t changed;
     size_t next, done;
+    size_t told;           /* the done that progress knows of: nothing more is begun before */
+    int32_t running;       /* threads */
     bool stop;
     attune_warm_result *result;
     attune_status status; /* first error that ends all, and its text */
@@ -134,6 +137,8 @@ static double seconds_since(uint64_t start_ns)
 static const struct warm_job *take_job(struct warming *w)
 {
     pthread_mutex_lock(&w->mutex);
+    while (w->told < w->done && !w->stop)
+        pthread_cond_wait(&w->changed, &w->mutex);
     bool late = w->options->max_seconds > 0 && w->next >= (size_t)w->result->workers &&
                 seconds_since(w->start_ns) > w->options->max_seconds;
     const struct warm_job *job = w->stop || late || w->next == w->count ? NULL : &w->jobs[w->next++];
@@ -176,8 +181,7 @@ static void count_job(struct warming *w, const struct warm_job *job, const struc
         snprintf(w->error, sizeof w->error, "a compiled kernel could not be stored: %s", reason ? reason : "");
         w->stop = true;
     }
-    if (w->options->progress && !w->stop && w->options->progress(w->options->progress_priv, w->done, w->count))
-        w->stop = true;
+    pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->mutex);
 }
 
@@ -211,15 +215,43 @@ static void *worker_main(void *priv)
     if (status != ATTUNE_OK)
         give_up(w, status);
     session_close(&session);
+    pthread_mutex_lock(&w->mutex);
+    w->running--;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
     return NULL;
+}
+
+/* Until all threads are through. On the caller's thread, as every callback. */
+static void tell_progress(struct warming *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    while (w->running) {
+        size_t done = w->done;
+        if (w->told == done) {
+            pthread_cond_wait(&w->changed, &w->mutex);
+            continue;
+        }
+        pthread_mutex_unlock(&w->mutex);
+        bool stop = w->options->progress && w->options->progress(w->options->progress_priv, done, w->count);
+        pthread_mutex_lock(&w->mutex);
+        w->stop |= stop;
+        w->told = done;
+        pthread_cond_broadcast(&w->changed);
+    }
+    pthread_mutex_unlock(&w->mutex);
 }
 
 static void run_workers(struct warming *w)
 {
     pthread_t threads[MAX_WORKERS];
     int started = 0;
+    pthread_mutex_lock(&w->mutex); /* threads that fail at once wait until all are counted */
     while (started < w->result->workers && !pthread_create(&threads[started], NULL, worker_main, w))
         started++;
+    w->running = started;
+    pthread_mutex_unlock(&w->mutex);
+    tell_progress(w);
     if (!started && w->count) {
         set_error(ATTUNE_ERROR_WORKER, "no thread to drive workers from");
         give_up(w, ATTUNE_ERROR_WORKER);
@@ -253,7 +285,9 @@ attune_status warm_problems(struct attune_target *target, const attune_problem *
     if (status == ATTUNE_OK) {
         out->workers = num_workers(&w);
         pthread_mutex_init(&w.mutex, NULL);
+        pthread_cond_init(&w.changed, NULL);
         run_workers(&w);
+        pthread_cond_destroy(&w.changed);
         pthread_mutex_destroy(&w.mutex);
         status = w.status == ATTUNE_OK ? ATTUNE_OK : set_error(w.status, "%s", w.error);
     }
