@@ -48,13 +48,19 @@ static double cross_need(const struct tuning *tuning)
     return (tuning->num_active - tuning->crossed) * (tests * test_seconds(tuning) + CROSS_SECONDS);
 }
 
+/* Compiling a kernel and taking its binary is less than a test, which compiles too. */
+static double keep_need(const struct tuning *tuning)
+{
+    return tuning->target->places.user[0] ? tuning->num_active * test_seconds(tuning) : 0;
+}
+
 double eta_seconds(const struct tuning *tuning)
 {
     const attune_tune_options *o = tuning->options;
     double eta = 0;
     if (o->budget_tests && tuning->tests) {
         bool searching = !strcmp(tuning->phase, "search");
-        eta = finals_need(tuning) + cross_need(tuning) +
+        eta = finals_need(tuning) + cross_need(tuning) + keep_need(tuning) +
               (searching ? test_seconds(tuning) * (o->budget_tests - tuning->tests) : 0);
     }
     if (o->budget_seconds > 0 && (eta == 0 || eta > left_seconds(tuning)))
@@ -68,7 +74,8 @@ bool budget_spent(const struct tuning *tuning)
     if (o->budget_tests && tuning->tests >= o->budget_tests)
         return true;
     return o->budget_seconds > 0 &&
-           left_seconds(tuning) <= smaller(finals_need(tuning) + cross_need(tuning), FINALS_SHARE * o->budget_seconds);
+           left_seconds(tuning) <=
+               smaller(finals_need(tuning) + cross_need(tuning) + keep_need(tuning), FINALS_SHARE * o->budget_seconds);
 }
 
 static double share_seconds(double seconds, int32_t parts)
@@ -82,7 +89,7 @@ double confirm_seconds(const struct tuning *tuning)
     if (tuning->options->budget_seconds <= 0)
         return 0;
     double left = left_seconds(tuning);
-    return share_seconds(left - smaller(cross_need(tuning), CROSS_SHARE * left),
+    return share_seconds(left - smaller(cross_need(tuning) + keep_need(tuning), CROSS_SHARE * left),
                          tuning->num_active - tuning->confirmed);
 }
 
@@ -90,7 +97,8 @@ double cross_seconds(const struct tuning *tuning)
 {
     if (tuning->options->budget_seconds <= 0)
         return 0;
-    return share_seconds(left_seconds(tuning), tuning->num_active - tuning->crossed);
+    double left = left_seconds(tuning);
+    return share_seconds(left - smaller(keep_need(tuning), CROSS_SHARE * left), tuning->num_active - tuning->crossed);
 }
 
 double keep_seconds(const struct tuning *tuning)

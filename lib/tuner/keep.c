@@ -32,6 +32,11 @@ void keep_kernels(struct tuning *tuning)
         log_message(&tuning->target->logger, ATTUNE_LOG_WARNING,
                     "compiled kernels are not kept, so that plans compile when they are created: %s",
                     attune_last_error());
+    else if (result.left_out)
+        log_message(
+            &tuning->target->logger, ATTUNE_LOG_WARNING,
+            "%d of %d compiled kernels are not kept, for the budget is spent: plans compile them, or attune warm",
+            (int)result.left_out, (int)result.tasks);
     record(tuning, "compiled",
            json_pack("{s:i,s:i,s:i,s:i,s:i,s:f}", "tasks", (int)result.tasks, "compiled", (int)result.compiled, "found",
                      (int)result.found, "failed", (int)result.failed, "left_out", (int)result.left_out, "seconds",

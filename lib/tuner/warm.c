@@ -35,8 +35,8 @@ struct warming {
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t changed;
     size_t next, done;
-    size_t told;           /* the done that progress knows of: nothing more is begun before */
-    int32_t running;       /* threads */
+    size_t told;     /* the done that progress knows of: nothing more is begun before */
+    int32_t running; /* threads */
     bool stop;
     attune_warm_result *result;
     attune_status status; /* first error that ends all, and its text */
