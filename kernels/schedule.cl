@@ -129,7 +129,7 @@ static void write_sequences(struct writer *w)
         struct lengths l = lengths_of(w->q_len, w->kv_len, args, i);
         int segment = segment_of(args, l.q, l.kv), seen = rule_seen_keys(args->mask, l.q, l.q, l.kv);
         int least = args->segments[segment].split_keys;
-        int split_keys = l.q ? rule_split_keys(seen, w->share[segment], least, args->fixed_split) : 0;
+        int split_keys = l.q ? rule_split_keys(l.q, seen, w->share[segment], least, args->fixed_split) : 0;
         global int *sequence = w->sequences + (long)i * SEQUENCE_WORDS;
         sequence[SEQ_Q_START] = (int)w->q_start;
         sequence[SEQ_Q_LEN] = l.q;

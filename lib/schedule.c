@@ -90,6 +90,7 @@ static void set_rules(struct attune_schedule *schedule, const attune_plan *plan,
         .max_batch = options->max_batch,
         .max_kv_len = options->max_kv_len ? options->max_kv_len : INT32_MAX,
         .max_q_tokens = options->max_q_tokens,
+        .max_kv_tokens = schedule->max_kv_tokens < INT32_MAX ? schedule->max_kv_tokens : 0,
         .fixed_split = options->batch_invariant,
     };
     for (int32_t i = 0; i < plan->num_configs; i++) {
@@ -98,6 +99,30 @@ static void set_rules(struct attune_schedule *schedule, const attune_plan *plan,
             (struct segment_shape){config->resources.tile_tokens, config->resources.tile_heads,
                                    config->resources.split_keys, config->num_groups};
     }
+}
+
+/* Sizes what the largest step needs, and refuses what cannot be had. */
+static attune_status check_bounds(struct attune_schedule *schedule, const attune_plan *plan,
+                                  const attune_schedule_options *o)
+{
+    if (!work_list_bounds(&schedule->rules, &schedule->bounds))
+        return set_error(
+            ATTUNE_ERROR_OVERFLOW,
+            "a work list for options.max_q_tokens %lld, max_batch %d, max_kv_len %d and max_kv_tokens %lld "
+            "exceeds 8 GiB, or 2^31 partial rows; lower max_kv_tokens or max_batch%s",
+            (long long)o->max_q_tokens, o->max_batch, o->max_kv_len, (long long)o->max_kv_tokens,
+            o->batch_invariant ? ", or raise batch_invariant" : "");
+    int64_t most = plan->context->choice.device.max_alloc_bytes;
+    int64_t workspace = schedule->bounds.partial_rows * (plan->desc.head_dim_vo + 1) * (int64_t)sizeof(float);
+    if (!most || workspace <= most)
+        return ATTUNE_OK;
+    return set_error(
+        ATTUNE_ERROR_INVALID_SIZE,
+        "runs would need a workspace of %lld bytes; the device's largest buffer has %lld. options.max_kv_tokens "
+        "(%lld), the keys of one step, bounds it with max_batch (%d) and max_q_tokens (%lld): lower one of "
+        "them%s",
+        (long long)workspace, (long long)most, (long long)o->max_kv_tokens, o->max_batch, (long long)o->max_q_tokens,
+        o->batch_invariant ? ", or raise batch_invariant" : "");
 }
 
 attune_status attune_schedule_create(const attune_plan *plan, const attune_schedule_options *options,
@@ -122,13 +147,8 @@ attune_status attune_schedule_create(const attune_plan *plan, const attune_sched
     schedule->has_max_kv_len = options->max_kv_len > 0;
     schedule->max_kv_tokens = most_kv_tokens(options);
     set_rules(schedule, plan, options);
-    if (!work_list_bounds(&schedule->rules, &schedule->bounds))
-        status =
-            set_error(ATTUNE_ERROR_OVERFLOW,
-                      "a work list for options.max_q_tokens %lld, max_batch %d and max_kv_len %d exceeds 8 GiB, or "
-                      "2^31 partial rows",
-                      (long long)options->max_q_tokens, options->max_batch, options->max_kv_len);
-    else if ((status = copy_table(schedule, plan)) == ATTUNE_OK)
+    if ((status = check_bounds(schedule, plan, options)) == ATTUNE_OK &&
+        (status = copy_table(schedule, plan)) == ATTUNE_OK)
         status = allocate(schedule);
     if (status == ATTUNE_OK && options->device_lengths)
         status = schedule_device_create(schedule);

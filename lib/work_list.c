@@ -35,45 +35,64 @@ static int64_t most_whole_items(const struct work_list_rules *rules)
     return filled + rules->max_batch * partly;
 }
 
-/* Adds what splits make of it. */
-static bool most_splits(const struct work_list_rules *rules, int64_t *items, int64_t *rows, int64_t *merged)
+/* What splits make of it. */
+struct split_bounds {
+    int64_t items, rows, merged;
+};
+
+/* By load: no segment has more than SPLIT_WAVES x num_groups split items. */
+static struct split_bounds most_by_load(const struct work_list_rules *rules)
 {
-    int64_t by_load_items = 0, by_load_rows = 0, shortest = INT32_MAX;
-    *rows = *merged = 0;
+    struct split_bounds most = {0, 0, 0};
+    int64_t shortest = INT32_MAX, rows;
     for (int32_t s = 0; s < rules->num_segments; s++) {
         const struct segment_shape *segment = &rules->segments[s];
+        int64_t items = (int64_t)SPLIT_WAVES * segment->num_groups;
         if (!segment->split_keys)
             continue;
-        int64_t most = (int64_t)SPLIT_WAVES * segment->num_groups;
-        by_load_items += most;
-        by_load_rows += most * least(segment->tile_tokens, rules->max_q_tokens) * segment->tile_heads;
+        most.items += items;
+        most.rows += items * least(segment->tile_tokens, rules->max_q_tokens) * segment->tile_heads;
         shortest = least(shortest, segment->split_keys);
     }
-    if (!by_load_items)
-        return true;
-    int64_t splits = rule_num_splits(rules->max_kv_len, rules->fixed_split ? rules->fixed_split : (int32_t)shortest);
-    if (splits < 2)
-        return true;
-    if (__builtin_mul_overflow(rules->max_q_tokens * rules->num_q_heads, splits, rows))
-        *rows = INT64_MAX;
-    *merged = rules->max_q_tokens;
-    if (rules->fixed_split)
-        return !__builtin_mul_overflow(*items, splits, items);
-    *items += by_load_items;
-    *rows = least(*rows, by_load_rows);
-    *merged = least(*merged, *rows / rules->num_q_heads);
-    return true;
+    int64_t splits = rule_num_splits(rules->max_kv_len, (int32_t)shortest);
+    if (!most.items || splits < 2)
+        return (struct split_bounds){0, 0, 0};
+    if (!__builtin_mul_overflow(rules->max_q_tokens * rules->num_q_heads, splits, &rows))
+        most.rows = least(most.rows, rows);
+    most.merged = least(rules->max_q_tokens, most.rows / rules->num_q_heads);
+    return most;
+}
+
+/* By a fixed size: sequences of at most FIXED_SPLIT_QUERIES queries, in pieces of which all but the last are whole; so
+ * over the step, pieces <= keys / size + sequences. */
+static struct split_bounds most_by_size(const struct work_list_rules *rules)
+{
+    int64_t size = rules->fixed_split, splits = rule_num_splits(rules->max_kv_len, rules->fixed_split), items = 0;
+    int64_t keys = (int64_t)rules->max_batch * rules->max_kv_len;
+    if (rules->max_kv_tokens)
+        keys = least(keys, rules->max_kv_tokens);
+    int64_t sequences = least(least(rules->max_batch, rules->max_q_tokens), keys / (size + 1));
+    int64_t queries = least(rules->max_q_tokens, sequences * FIXED_SPLIT_QUERIES);
+    int64_t pieces = least(sequences * splits, keys / size + sequences);
+    for (int32_t s = 0; s < rules->num_segments; s++) {
+        int64_t tiles = (FIXED_SPLIT_QUERIES - 1) / rules->segments[s].tile_tokens + 1;
+        if (rules->segments[s].split_keys && tiles * head_groups(rules, s) > items)
+            items = tiles * head_groups(rules, s);
+    }
+    if (!items || splits < 2)
+        return (struct split_bounds){0, 0, 0};
+    int64_t rows = least(queries * splits, FIXED_SPLIT_QUERIES * (keys / size) + queries);
+    return (struct split_bounds){items * pieces, rows * rules->num_q_heads, queries};
 }
 
 bool work_list_bounds(const struct work_list_rules *rules, struct work_list_bounds *out)
 {
-    int64_t items = most_whole_items(rules), merged, words;
-    return most_splits(rules, &items, &out->partial_rows, &merged) &&
-           !__builtin_mul_overflow(items, (int64_t)ITEM_WORDS, &words) &&
-           !__builtin_add_overflow(words,
-                                   SCHEDULE_HEADER + (int64_t)rules->max_batch * SEQUENCE_WORDS + merged * MERGE_WORDS,
-                                   &out->words) &&
-           out->words <= INT32_MAX && out->partial_rows <= INT32_MAX;
+    struct split_bounds split = rules->fixed_split ? most_by_size(rules) : most_by_load(rules);
+    int64_t items = most_whole_items(rules) + split.items;
+    out->partial_rows = split.rows;
+    out->words =
+        items * ITEM_WORDS + SCHEDULE_HEADER + (int64_t)rules->max_batch * SEQUENCE_WORDS + split.merged * MERGE_WORDS;
+    return out->words <= INT32_MAX && out->partial_rows <= INT32_MAX;
 }
 
 /* ---- sequences */
@@ -124,7 +143,7 @@ static void split_sequences(const struct work_list_rules *rules, const struct st
         int32_t segment = step->segment_of[i], q = step->q_len[i];
         int32_t seen = rule_seen_keys(rules->mask, q, q, step->kv_len[i]);
         int32_t keys =
-            q ? rule_split_keys(seen, share[segment], rules->segments[segment].split_keys, rules->fixed_split) : 0;
+            q ? rule_split_keys(q, seen, share[segment], rules->segments[segment].split_keys, rules->fixed_split) : 0;
         if (!keys)
             continue;
         int32_t *sequence = words + (size_t)i * SEQUENCE_WORDS;

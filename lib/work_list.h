@@ -28,6 +28,7 @@ struct work_list_rules {
     struct segment_shape segments[SCHEDULE_MAX_SEGMENTS];
     int32_t max_batch, max_kv_len;
     int64_t max_q_tokens;
+    int64_t max_kv_tokens; /* of a step; 0 = max_batch * max_kv_len */
     int32_t fixed_split; /* keys of every split; 0 = by load */
 };
 

@@ -469,9 +469,10 @@ typedef struct attune_schedule_options {
     /* Keys of long sequences are split over work-groups (split-KV) as the batch, the lengths and the device's compute units ask
      * for; so a sequence's result may differ in its last bits with what else is in the batch. batch_invariant = tokens of a
      * split, a multiple of 16 from 16 on, fixes them: a result then depends on its own sequence only, bit for bit.
-     * 0 = by load. */
+     * Only sequences of at most 16 queries are split so; others are whole. The workspace then holds 16 * (keys of a step /
+     * batch_invariant) partial rows a head, and one for each such query: give max_kv_tokens. 0 = by load. */
     int32_t batch_invariant;
-    int64_t max_kv_tokens;  /* keys a step, over all sequences; 0 = max_batch * max_kv_len. At most 2^31 - 1 */
+    int64_t max_kv_tokens;  /* keys a step, over all sequences; 0 = not known: max_batch * max_kv_len. At most 2^31 - 1 */
     int32_t device_lengths; /* 1: attune_schedule_update_device will be called: its kernel is made ready. Needs max_kv_len */
 } attune_schedule_options;
 
@@ -480,7 +481,8 @@ typedef struct attune_schedule_options {
 /* Device and staging memory for the work list of one step. One schedule serves every plan that was created from an equal
  * descriptor and chose equal configurations (all layers of a model with equal masks). Not thread-safe. With device_lengths
  * the first call of a context compiles a small kernel.
- * plan is used during the call only. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE, OVERFLOW, DEVICE_MEMORY,
+ * plan is used during the call only. Errors: NULL_ARGUMENT, STRUCT_SIZE, INVALID_SIZE (also where no buffer of the device could
+ * hold the workspace of the largest step), OVERFLOW, DEVICE_MEMORY,
  * OUT_OF_MEMORY; with device_lengths also BUILD, OPENCL. */
 ATTUNE_API attune_status attune_schedule_create(const attune_plan *plan, const attune_schedule_options *options,
                                                 attune_schedule **out);

@@ -64,7 +64,10 @@ static void draw_step(struct rng *rng, struct random_step *r)
             r->kv_len[i] = r->q_len[i];
         r->segment_of[i] = (uint8_t)draw(rng, 0, r->rules.num_segments - 1);
         r->rules.max_q_tokens += r->q_len[i];
+        r->rules.max_kv_tokens += r->kv_len[i];
     }
+    if (draw(rng, 0, 1))
+        r->rules.max_kv_tokens = 0; /* not known */
     if (!r->rules.max_q_tokens)
         r->rules.max_q_tokens = 1;
     assert_true(work_list_bounds(&r->rules, &r->bounds));
@@ -224,11 +227,39 @@ static void the_longest_lengths(void **state)
     assert_false(work_list_bounds(&rules, &bounds));
 }
 
+/* Sizes of an engine: what is split by a fixed size is bounded by the keys of a step, not by its queries. */
+static void a_fixed_split_asks_for_what_a_step_can_hold(void **state)
+{
+    (void)state;
+    struct work_list_rules rules = {.mask = {1, 0},
+                                    .operation = ATTUNE_EXTEND,
+                                    .cached = true,
+                                    .num_q_heads = 32,
+                                    .num_segments = 1,
+                                    .segments = {{64, 4, 256, 64}},
+                                    .max_batch = 64,
+                                    .max_kv_len = 131072,
+                                    .max_q_tokens = 8192,
+                                    .max_kv_tokens = 262144,
+                                    .fixed_split = 512};
+    struct work_list_bounds bounds;
+    const int64_t a_row = (128 + 1) * sizeof(float);
+    assert_true(work_list_bounds(&rules, &bounds));
+    assert_true(bounds.partial_rows * a_row < (int64_t)160 << 20); /* 34.6 GB as queries x splits */
+    rules.max_kv_tokens = 0;
+    assert_true(work_list_bounds(&rules, &bounds));
+    assert_true(bounds.partial_rows * a_row < (int64_t)5 << 30);
+    rules.fixed_split = 0;
+    assert_true(work_list_bounds(&rules, &bounds));
+    assert_true(bounds.partial_rows * a_row < (int64_t)20 << 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_steps),
         cmocka_unit_test(the_longest_lengths),
+        cmocka_unit_test(a_fixed_split_asks_for_what_a_step_can_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
