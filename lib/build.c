@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "build.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cl/program.h"
-
-#define SOURCE_MAX (1 << 20)
 
 struct input {
     char *loaded; /* from ATTUNE_KERNEL_DIR: owned; else NULL */
@@ -15,43 +12,16 @@ struct input {
     char *options; /* owned */
 };
 
-static attune_status read_source(const char *path, char **out)
-{
-    FILE *file = fopen(path, "re");
-    char *text = file ? calloc(1, SOURCE_MAX) : NULL;
-    if (!text) {
-        if (file)
-            fclose(file);
-        return set_error(ATTUNE_ERROR_IO, "kernel source %s cannot be read", path);
-    }
-    size_t size = fread(text, 1, SOURCE_MAX, file);
-    fclose(file);
-    if (size == 0 || size == SOURCE_MAX) {
-        free(text);
-        return set_error(ATTUNE_ERROR_IO, "kernel source %s is empty or over %d bytes", path, SOURCE_MAX - 1);
-    }
-    *out = text;
-    return ATTUNE_OK;
-}
-
 /* The embedded source, or the file of the same name in ATTUNE_KERNEL_DIR, for work on kernels. */
 static attune_status prepare(const struct program_source *source, struct input *in)
 {
     const char *dir = env_get("ATTUNE_KERNEL_DIR");
-    struct strbuf text = {0};
-    if (dir)
-        strbuf_printf(&text, "-I %s ", dir);
-    strbuf_printf(&text, "%s", source->options);
-    *in = (struct input){NULL, source->source, text.text};
-    if (!text.text)
+    *in = (struct input){NULL, source->source, strdup(source->options)};
+    if (!in->options)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for the compiler's options");
-    if (!dir)
-        return ATTUNE_OK;
-    struct strbuf path = {0};
-    strbuf_printf(&path, "%s/%s.cl", dir, source->name);
-    attune_status status = read_source(path.text ? path.text : "", &in->loaded);
-    in->source = in->loaded;
-    strbuf_free(&path);
+    attune_status status = dir ? kernel_source_read(dir, source->name, &in->loaded) : ATTUNE_OK;
+    if (in->loaded)
+        in->source = in->loaded;
     return status;
 }
 

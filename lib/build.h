@@ -24,6 +24,10 @@ attune_status program_build(attune_context *context, const struct program_source
 attune_status program_build_shared(attune_context *context, const struct program_source *source, program_warm warm,
                                    void *priv, cl_program *out);
 
+/* lib/build_source.c: dir's NAME.cl with the files of dir that it includes in their places, as embedded sources are: a folder's
+ * name is then none of the compiler's options, which drivers split in their own ways. free(*out). IO. */
+attune_status kernel_source_read(const char *dir, const char *name, char **out);
+
 /* For warming: runs kernel once on a queue of its own and waits. Its arguments are set. */
 attune_status program_run_once(attune_context *context, cl_kernel kernel, size_t global, size_t local);
 

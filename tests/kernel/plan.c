@@ -272,6 +272,38 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     return remove(path);
 }
 
+/* A folder's name is none of the compiler's business: spaces, quotes and the like. */
+static void kernels_from_a_folder_with_a_space(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/attune-test kernels' \"of mine\"-XXXXXX", command[512];
+    assert_non_null(mkdtemp(folder));
+    setenv("ATTUNE_TEST_FOLDER", folder, 1);
+    snprintf(command, sizeof command, "cp %s/*.cl %s/*.clh \"$ATTUNE_TEST_FOLDER\"", KERNEL_FOLDER, KERNEL_FOLDER);
+    assert_int_equal(system(command), 0);
+    setenv("ATTUNE_KERNEL_DIR", folder, 1);
+    struct workload_options options = WORKLOAD_OPTIONS_INIT;
+    attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
+    plan_options.force_config = "plain_row:WG_SIZE=32";
+    attune_context *own = check_context("cpu");
+    struct check_run run;
+    OK(check_run_create(own, mixed, &plan_options, &options, &run));
+    OK(check_run_enqueue(&run, 3));
+    OK(check_run_compare(&run, 3));
+    check_run_destroy(&run);
+    assert_int_equal(system("rm \"$ATTUNE_TEST_FOLDER/types.clh\""), 0);
+    attune_plan *plan;
+    attune_attention_desc desc = ATTUNE_ATTENTION_DESC_INIT;
+    desc.num_q_heads = desc.num_kv_heads = 1;
+    desc.head_dim_qk = 64;
+    assert_int_equal(attune_plan_create(own, &desc, NULL, &plan_options, &plan), ATTUNE_ERROR_IO);
+    assert_non_null(strstr(attune_last_error(), "types.clh"));
+    attune_context_destroy(&own);
+    unsetenv("ATTUNE_KERNEL_DIR");
+    assert_int_equal(system("rm -rf \"$ATTUNE_TEST_FOLDER\""), 0);
+    unsetenv("ATTUNE_TEST_FOLDER");
+}
+
 static int close_context(void **state)
 {
     (void)state;
@@ -283,6 +315,7 @@ static int close_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kernels_from_a_folder_with_a_space),
         cmocka_unit_test(nothing_is_compiled_after_plan_creation),
         cmocka_unit_test(a_run_waits_for_its_events),
         cmocka_unit_test(two_threads_share_a_plan),

@@ -28,7 +28,7 @@ LAYERS = [
     'api search_api',
 ]
 RANK = {module: rank for rank, line in enumerate(LAYERS) for module in line.split()}
-ALIASES = {'plan_table.c': 'plan', 'plan_working.c': 'plan',
+ALIASES = {'build_source.c': 'build', 'plan_table.c': 'plan', 'plan_working.c': 'plan',
            'problem_grid.c': 'problem', 'problem_parse.c': 'problem',
            'schedule_device.c': 'schedule',
            'search_check.c': 'search_api', 'search_state.c': 'search_api',
