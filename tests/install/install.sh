@@ -114,3 +114,47 @@ EOF
         cmake --build "$work/cmake/build" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
     echo "CMake: $("$work/cmake/build/prefill")"
 fi
+
+# The static library alone. A program may use every name that does not begin with attune_: this one takes all that the library's own
+# files use among themselves.
+meson configure "$work/build" -Ddefault_library=static -Dtools=false >"$work/log" 2>&1 &&
+    meson install -C "$work/build" --destdir "$work/static" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+static=$work/static$prefix
+[ -e "$static/lib/libattune.a" ] && [ ! -e "$static/lib/libattune.so" ] || { echo 'not a static installation'; exit 1; }
+if nm -g --defined-only "$static/lib/libattune.a" | awk 'NF == 3 && $3 !~ /^attune_/ { print; found = 1 } END { exit !found }'; then
+    echo 'the static library defines names of its own'
+    exit 1
+fi
+{
+    nm -g --defined-only "$work/build/lib/libattune-internal.a" |
+        awk 'NF == 3 && $3 !~ /^attune_/ && !seen[$3]++ { print "int " $3 "(void);\nint " $3 "(void) { return 1; }" }'
+    cat <<'EOF'
+#include <attune/attune.h>
+#include <stdio.h>
+int main(void)
+{
+    attune_context *context;
+    attune_context_options options = ATTUNE_CONTEXT_OPTIONS_INIT;
+    options.backend = "cpu";
+    attune_status status = attune_context_create(&context, &options);
+    printf("%s %s\n", attune_status_name(status), attune_last_error());
+    attune_context_destroy(&context);
+    return status != ATTUNE_OK;
+}
+EOF
+} >"$work/names.c"
+grep -q 'int set_error(void)' "$work/names.c" && grep -q 'int log_message(void)' "$work/names.c"
+export PKG_CONFIG_PATH="$static/lib/pkgconfig"
+unset LD_LIBRARY_PATH
+"$@" -w -fno-builtin "$work/names.c" -o "$work/names" $(pkg-config --cflags --static --libs attune)
+"$@" "$work/readme.c" -o "$work/plain_static" -std=c11 $(pkg-config --cflags --libs attune)
+echo "static, with $(grep -c 'return 1' "$work/names.c") names taken: $("$work/names")"
+"$work/plain_static"
+if command -v cmake >/dev/null; then
+    sed "s|$root/examples/prefill.c|$work/names.c|" "$work/cmake/CMakeLists.txt" >"$work/cmake/new"
+    mkdir "$work/cmake_static"
+    mv "$work/cmake/new" "$work/cmake_static/CMakeLists.txt"
+    cmake -S "$work/cmake_static" -B "$work/cmake_static/build" -DCMAKE_PREFIX_PATH="$static" -DCMAKE_C_FLAGS='-w -fno-builtin' \
+        >"$work/log" 2>&1 && cmake --build "$work/cmake_static/build" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    echo "CMake, static: $("$work/cmake_static/build/prefill")"
+fi
