@@ -189,7 +189,7 @@ typedef struct attune_context_options {
 
 /* Opens a device of a backend. options may be NULL for the defaults. Blocks for device enumeration. The context is
  * thread-safe; it must outlive every object made from it.
- * Errors: NO_PLATFORM, NO_DEVICE, OPENCL, OUT_OF_MEMORY, STRUCT_SIZE, ENUM (unknown backend). */
+ * Errors: NO_PLATFORM, NO_DEVICE, OPENCL, OUT_OF_MEMORY, STRUCT_SIZE, ENUM (unknown backend), SYNTAX (ATTUNE_ZW_M890_LIMITS). */
 ATTUNE_API attune_status attune_context_create(attune_context **out, const attune_context_options *options);
 
 /* Uses the caller's OpenCL context and one of its devices, which are retained until destroy. Sub-devices are refused

@@ -34,6 +34,8 @@ struct backend {
     void (*limits)(const struct cl_device *device, struct device_limits *out);
     /* In the order in which they are tried, ended by one without a config. The last one takes every problem. */
     const struct backend_default *defaults;
+    /* SYNTAX where a variable of the environment that the backend reads is not what it must be. May be NULL. */
+    attune_status (*check_environment)(void);
 };
 
 const struct backend *backend_find(const char *name);
@@ -49,7 +51,7 @@ struct backend_choice {
     struct device_limits limits;
 };
 
-/* The backend of that name; NULL: of $ATTUNE_BACKEND, or "zw-m890". ENUM: there is none such. */
+/* The backend of that name; NULL: of $ATTUNE_BACKEND, or "zw-m890". ENUM: there is none such. SYNTAX: its environment. */
 attune_status backend_named(const char *name, const struct backend **out);
 /* Picks among devices[count] by a selector as in attune_context_options. name as for backend_named; selector NULL:
  * $ATTUNE_DEVICE or the backend's first, hardware before simulation. A device that only the selector names is taken for

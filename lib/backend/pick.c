@@ -33,8 +33,9 @@ attune_status backend_named(const char *name, const struct backend **out)
     if (!name)
         name = env_get("ATTUNE_BACKEND");
     *out = backend_find(name ? name : "zw-m890");
-    return *out ? ATTUNE_OK
-                : set_error(ATTUNE_ERROR_ENUM, "%s is \"%.60s\"; it must be zw-m890, gpu or cpu", what, name);
+    if (!*out)
+        return set_error(ATTUNE_ERROR_ENUM, "%s is \"%.60s\"; it must be zw-m890, gpu or cpu", what, name);
+    return (*out)->check_environment ? (*out)->check_environment() : ATTUNE_OK;
 }
 
 /* ---- by a selector */

@@ -56,20 +56,47 @@ static bool match(const struct cl_device *device, char *simulated, size_t size)
     return true;
 }
 
-static void apply_overrides(struct device_limits *out)
+/* "NAME=NUMBER" of the table; NULL where it is not. */
+static const struct limit *read_limit(const char *item, int64_t *value)
+{
+    for (size_t i = 0; i < sizeof chip_limits / sizeof chip_limits[0]; i++) {
+        size_t length = strlen(chip_limits[i].name);
+        if (strncmp(item, chip_limits[i].name, length) || item[length] != '=')
+            continue;
+        const char *digits = item + length + 1;
+        size_t count = strspn(digits, "0123456789");
+        *value = count >= 1 && count <= 15 && !digits[count] ? strtoll(digits, NULL, 10) : 0;
+        return *value > 0 ? &chip_limits[i] : NULL;
+    }
+    return NULL;
+}
+
+/* Sets what the environment says in out, which may be NULL: what is wrong with it is found all the same. */
+static attune_status apply_overrides(struct device_limits *out)
 {
     const char *overrides = env_get("ATTUNE_ZW_M890_LIMITS");
     char text[512], *rest = text, *item;
+    if (overrides && strlen(overrides) >= sizeof text)
+        return set_error(ATTUNE_ERROR_SYNTAX, "ATTUNE_ZW_M890_LIMITS has %zu characters; at most %zu", strlen(overrides),
+                         sizeof text - 1);
     copy_string(text, sizeof text, overrides ? overrides : "");
-    while ((item = strtok_r(rest, ",", &rest)))
-        for (size_t i = 0; i < sizeof chip_limits / sizeof chip_limits[0]; i++) {
-            size_t length = strlen(chip_limits[i].name);
-            if (strncmp(item, chip_limits[i].name, length) || item[length] != '=')
-                continue;
-            long long value = strtoll(item + length + 1, NULL, 10);
-            if (value > 0)
-                *(int64_t *)((char *)out + chip_limits[i].member) = value;
-        }
+    while ((item = strtok_r(rest, ",", &rest))) {
+        int64_t value;
+        const struct limit *limit = read_limit(item, &value);
+        if (!limit)
+            return set_error(ATTUNE_ERROR_SYNTAX,
+                             "ATTUNE_ZW_M890_LIMITS has \"%s\"; it must be work_group, local, private or private_group, = "
+                             "and a whole number above 0",
+                             item);
+        if (out)
+            *(int64_t *)((char *)out + limit->member) = value;
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status check_environment(void)
+{
+    return apply_overrides(NULL);
 }
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -98,4 +125,4 @@ static const struct backend_default defaults[] = {
     {"plain_row", 0},
     {NULL, 0}};
 
-const struct backend backend_zw_m890 = {"zw-m890", match, limits, defaults};
+const struct backend backend_zw_m890 = {"zw-m890", match, limits, defaults, check_environment};

@@ -154,6 +154,11 @@ for arguments, says in ((['--backend', 'opencl'], '--backend is "opencl"; it mus
     for way in ([], ['--json'], ['--no-compare']):
         check(ATTUNE, [*TUNE, *arguments, *way], 2, says)
 check(ATTUNE, TUNE, 2, 'ATTUNE_BACKEND is "opencl"; it must be', ATTUNE_BACKEND='opencl')
+for limits in ('loca=1', 'local', 'local=', 'local=0', 'local=-1', 'local=0x10', 'local=1k', 'work_group=64,private=nan', '9' * 600):
+    check(ATTUNE, TUNE, 2, 'ATTUNE_ZW_M890_LIMITS has', ATTUNE_ZW_M890_LIMITS=limits)
+check(ATTUNE, TUNE, 0, ATTUNE_ZW_M890_LIMITS='local=65536,work_group=256')
+check(ATTUNE, [*TUNE, '--backend', 'cpu'], 0, ATTUNE_ZW_M890_LIMITS='loca=1')
+check(ATTUNE, TUNE, 7, 'no/worker" cannot be started: No such file', ATTUNE_WORKER='/no/worker')
 check(ATTUNE, ['tune', '--suite', 'decode', '--suite', 'prefill', '--dry-run'], 0, 'D1: ', 'P1: ')
 
 # Modes: each option goes with those in which it means something.

@@ -72,6 +72,11 @@ def closed_descriptors(folder):
         check(run(folder, [BENCH, '--backend', 'gpu', '--workload', PROBLEM, '--rounds', '1'], shell=shell), 0)
 
 
+def full_output(folder):
+    for command in ([ATTUNE, 'help'], [ATTUNE, 'search', '--list', '--json'], [BENCH, '--help'], [BENCH, '--list']):
+        check(run(folder, command, shell='>/dev/full'), 8, 'cannot write to standard output')
+
+
 def storage(folder):
     """What cannot be kept is said at the start, and is the end's name where storage fails under way."""
     unset = {'HOME': None, 'XDG_CACHE_HOME': None, 'ATTUNE_CACHE_DIR': None}
@@ -201,7 +206,7 @@ def shares(folder):
     check(run(folder, [*tune, '--retune'], busy), 4, 'disturbed: over what the device can do; measure again', lacks=('% of the',))
 
 
-for test in (closed_descriptors, storage, ends, other_ends, failures_have_words, shares):
+for test in (closed_descriptors, full_output, storage, ends, other_ends, failures_have_words, shares):
     with tempfile.TemporaryDirectory() as name:
         test(Path(name))
 sys.exit(1 if failures else 0)
