@@ -15,7 +15,7 @@ struct plan_config {
     struct kernel_config config;
     struct kernel_resources resources;
     char text[ATTUNE_CONFIG_TEXT_MAX];
-    const char *source; /* "tuned", "nearest", "default" or "forced" */
+    const char *source; /* "tuned", "shallow", "nearest", "default" or "forced" */
     int32_t num_groups; /* of the fixed grid */
     cl_program program;
 };

@@ -180,7 +180,7 @@ static attune_status collect(struct table *table, const struct shape_list *list,
                 return not_tuned(table, what);
             }
             copy_string(missing, sizeof missing, why);
-            if (!strcmp(source, "default"))
+            if (!strcmp(source, "default") || !strcmp(source, "shallow"))
                 continue;
         }
         add_point(table, bucket, shape, own);

@@ -109,8 +109,17 @@ static bool select_tuned(struct cache *cache, const struct cache_key *key, const
                          const struct device_limits *limits, const struct kernel_facts *facts, struct selection *out)
 {
     memset(out, 0, sizeof *out);
-    if (cache && cache_find(cache, key, &out->entry, &out->level))
-        return accept(out, &out->entry, aside, limits, facts, "tuned");
+    if (cache && cache_find(cache, key, &out->entry, &out->level)) {
+        bool tuned = cache_entry_is_tuned(&out->entry);
+        if (!accept(out, &out->entry, aside, limits, facts, tuned ? "tuned" : "shallow"))
+            return false;
+        size_t used = strlen(out->why);
+        if (!tuned)
+            snprintf(out->why + used, sizeof out->why - used,
+                     "; it is the default, kept after %d of the %d tests that make it tuned", out->entry.depth.tests,
+                     CACHE_TUNED_TESTS);
+        return true;
+    }
     copy_string(out->why, sizeof out->why, "no entry for this shape; ");
     return false;
 }

@@ -22,7 +22,7 @@ void select_problem_key(const attune_attention_desc *desc, const char *layout_id
 
 struct selection {
     struct kernel_config config;
-    const char *source;       /* "tuned", "nearest" or "default" */
+    const char *source; /* "tuned", "shallow" (an entry that is not cache_entry_is_tuned), "nearest" or "default" */
     struct cache_entry entry; /* that answered; not for "default", nor for a portfolio's row */
     enum cache_level level;   /* of entry */
     char why[512];            /* what answered, and why the levels before it did not */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cl/program.h"
@@ -173,6 +174,17 @@ static bool answer(struct worker *worker, const json_t *request)
     return sent;
 }
 
+/* Where memory runs out, a candidate is to go, not the engine or the tuner. */
+static void die_before_others(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t ignored = write(fd, "1000", 4);
+        (void)ignored;
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     /* First: a worker must not outlive its supervisor, not even one that hangs in a driver. */
@@ -183,6 +195,8 @@ int main(int argc, char **argv)
         fputs("attune-worker is started by attune, not by hand\n", stderr);
         return 64;
     }
+    umask(077); /* compilers must be able to read what they wrote, whatever the supervisor's umask is */
+    die_before_others();
     static struct worker worker;
     struct frame_reader reader = {{0}};
     json_t *request;

@@ -341,12 +341,15 @@ typedef struct attune_plan attune_plan;
 
 /* How far plan creation goes to find kernels (after FFTW's planner flags). */
 typedef enum attune_policy {
-    /* A verified entry of a cache, or NOT_TUNED: each of options.shapes must be answered by an entry of its own bucket. With shapes
-     * NULL one of the usual shapes must be answered, by an entry of its bucket or, as "nearest", another of its class; what no
-     * entry answers is then served as the nearest that one does. */
+    /* A verified entry of a cache that is tuned, or NOT_TUNED: each of options.shapes must be answered by such an entry of its own bucket.
+     * With shapes NULL one of the usual shapes must be answered, by an entry of its bucket or, as "nearest", another of its class; what
+     * no entry answers is then served as the nearest that one does. Tuned is what beat the untuned default beyond doubt (the lower end of
+     * the gain's interval is above 1), and a default that has withstood 8 tests of its workload or every valid configuration. What a
+     * shorter search left of the default is not. */
     ATTUNE_CACHED_ONLY = 1,
     ATTUNE_ESTIMATE = 2,    /* the best known, or the untuned default; never measures */
-    ATTUNE_MEASURE = 3,     /* as ESTIMATE where an entry exists, else a bounded search now, in a worker process */
+    ATTUNE_MEASURE = 3,     /* as ESTIMATE where an entry fulfils the budget, else a bounded search now, in a worker process: as
+                             * attune_tune, which says what fulfils it */
     ATTUNE_EXHAUSTIVE = 4   /* measures the whole space unless the budget ends it; replaces the entry if it finds better */
 } attune_policy;
 
@@ -409,8 +412,8 @@ ATTUNE_API void attune_plan_destroy(attune_plan **plan);
 /* Number of compiled configurations, 1 to max_configs; 0 for NULL. */
 ATTUNE_API size_t attune_plan_num_configs(const attune_plan *plan);
 
-/* Configuration i as text ("vector_tile:BLOCK_Q=32,..."), and where it came from: "tuned", "nearest", "default" or "forced".
- * NULL out of range. Valid while the plan lives. */
+/* Configuration i as text ("vector_tile:BLOCK_Q=32,..."), and where it came from: "tuned", "shallow" (an entry
+ * behind which too little search stands for CACHED_ONLY), "nearest", "default" or "forced". NULL out of range. Valid while the plan lives. */
 ATTUNE_API const char *attune_plan_config(const attune_plan *plan, size_t i);
 ATTUNE_API const char *attune_plan_source(const attune_plan *plan, size_t i);
 

@@ -134,8 +134,11 @@ typedef struct attune_target_options {
 
 typedef struct attune_target attune_target;
 
-/* Starts a worker that finds the device. A cache that cannot be used is a warning in the log. Not thread-safe.
- * Errors: WORKER, NO_PLATFORM, NO_DEVICE, ENUM, OUT_OF_MEMORY. */
+/* Starts a worker that finds the device. A cache that cannot be used is a warning in the log. A worker's private folder lies in $TMPDIR
+ * (/tmp where that is not set) if files can be written and executed there and 32 MiB are free, else in $XDG_RUNTIME_DIR, /tmp,
+ * /var/tmp or the cache's folder, with a warning. Not thread-safe.
+ * Errors: WORKER (the program), ENVIRONMENT (names the cause: no such folder, too few descriptors or processes), NO_PLATFORM, NO_DEVICE,
+ * ENUM, OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_target_create(attune_target **out, const attune_target_options *options);
 ATTUNE_API void attune_target_destroy(attune_target **target);
 ATTUNE_API attune_status attune_target_info(const attune_target *target, attune_device_info *out);
@@ -172,7 +175,7 @@ ATTUNE_API const char *attune_outcome_name(attune_outcome outcome);
 typedef struct attune_measurement {
     attune_outcome outcome;
     char config[ATTUNE_CONFIG_TEXT_MAX];
-    char source[16];        /* "tuned", "nearest", "default" or "forced" */
+    char source[16];        /* "tuned", "shallow", "nearest", "default" or "forced", as in attune_plan_source */
     char reason[256];       /* why the outcome is not OK */
     int32_t num_samples;
     double time_ms;         /* median of the samples */
@@ -308,7 +311,7 @@ typedef int (*attune_tune_callback)(void *priv, const attune_tune_progress *prog
 
 typedef struct attune_tune_options {
     size_t size;
-    attune_policy policy;      /* MEASURE: skip workloads that a verified entry answers; EXHAUSTIVE: the whole space */
+    attune_policy policy;      /* MEASURE: skip workloads whose verified entry fulfils the budget; EXHAUSTIVE: the whole space */
     const char *strategy;      /* a name from attune_search_strategy; NULL = "default" */
     int32_t budget_tests;      /* configurations built and measured, failures included, over all workloads; 0 = no limit */
     double budget_seconds;     /* wall clock; 0 = no limit */
@@ -366,8 +369,21 @@ typedef struct attune_tune_summary {
  * and writes the winners to the user's cache, with the compiled kernels that plans of the workloads need (attune_warm).
  * results[num_problems]; summary may be NULL. Blocks for as long as the budget
  * allows. Whatever a candidate does (crash, hang, wrong answer) is a record in the journal and the search goes on.
+ *
+ * Nothing is written without its comparison: with the incumbent (the verified entry that is there) and with the untuned default, in the
+ * same rounds, the winner again in a second run of them. Either may fail for a cause that is not its own (killed, no answer in time,
+ * memory): it gets two fresh workers more; then nothing is written, and the result's reason says why. An incumbent that is wrong, does
+ * not build or crashes each time is out. A default that does so is replaced by the backend's next default, down to plain_row, which
+ * the gain is then over; the reason says so.
+ *
+ * Entries keep how much search stands behind them. With policy MEASURE an entry answers (a hit) if every valid configuration was tried, or if
+ * an earlier call gave the workload at least as many tests, or seconds, as this one's budget divided by num_problems. Otherwise
+ * the search goes on: the entry's configuration is the incumbent, and is tried early.
+ *
+ * A test whose worker was killed from outside or could not write to its folder is made again in a fresh worker; if that fails likewise, its
+ * outcome is ENVIRONMENT and the search is not told. Three such tests in a row end the tuning.
  * Errors: UNSUPPORTED (a problem; no configuration of options.family is valid for any), ENUM (strategy), SYNTAX (family), MISMATCH
- * (record), WORKER, DEVICE_LOST (on every attempt), IO (journal, cache or record cannot be written: at the start where that can be
+ * (record), WORKER, DEVICE_LOST (on every attempt), ENVIRONMENT (summary->end too; winners so far are in results), IO (journal, cache or record cannot be written: at the start where that can be
  * known, before anything is measured, else winners so far are in results. A cache_dir of "" says that nothing need be kept),
  * OUT_OF_MEMORY. */
 ATTUNE_API attune_status attune_tune(attune_target *target, const attune_problem *const *problems, size_t num_problems,

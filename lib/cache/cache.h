@@ -12,7 +12,8 @@
 #include "base/base.h"
 #include "family/family.h"
 
-#define CACHE_SCHEMA 1
+#define CACHE_SCHEMA 1       /* of keys, and of entries without a depth */
+#define CACHE_SCHEMA_DEPTH 2 /* of entries with one */
 #define CACHE_ENTRY_MAX 4096
 
 /* Everything that a winner's validity depends on, embedded whole in the entry. Unused tails of strings are zero. */
@@ -41,6 +42,18 @@ struct cache_receipt {
     char checks[128];      /* names of the checks passed, comma-separated */
 };
 
+/* How much search stands behind an entry: the larger of what there was in one call. */
+struct cache_depth {
+    int32_t known;        /* 0: the entry was written before there was this; the rest is 0 */
+    int32_t tests;        /* of its workload */
+    int32_t exhausted;    /* 1: every valid configuration was tried */
+    int32_t budget_tests; /* budgets for one workload that it fulfils */
+    double budget_seconds;
+};
+
+/* Tests that make an entry tuned although it has found nothing faster than the default. */
+#define CACHE_TUNED_TESTS 8
+
 struct cache_entry {
     struct cache_key key;
     struct kernel_config config;      /* stored by family name and parameter names */
@@ -53,10 +66,15 @@ struct cache_entry {
     double gain, gain_low, gain_high; /* default / winner: median of pairs and its 95% interval */
     char tool_version[32];
     uint64_t seed;
-    char journal[64];                 /* journal's id */
+    char journal[64]; /* journal's id */
+    struct cache_depth depth;
     struct cache_receipt receipt;
     bool stale;                       /* not stored: set by look-ups when family_hash or space_hash is not the current one */
 };
+
+/* Whether an entry is what was asked for by "tuned": it beat the untuned default beyond doubt, or that has withstood
+ * CACHE_TUNED_TESTS tests or all there are. */
+bool cache_entry_is_tuned(const struct cache_entry *entry);
 
 struct cache;
 

@@ -71,7 +71,15 @@ static const struct field entry_fields[] = {
     {STRING(cache_entry, journal)},
 };
 
-static const char *const entry_others[] = {"schema", "checksum", "key", "config", "receipt", NULL};
+/* In entries of CACHE_SCHEMA_DEPTH; those before have none of them. */
+static const struct field depth_fields[] = {
+    {"tests", FIELD_INT32, offsetof(struct cache_depth, tests), 0, 0, INT32_MAX},
+    {"exhausted", FIELD_INT32, offsetof(struct cache_depth, exhausted), 0, 0, 1},
+    {"budget_tests", FIELD_INT32, offsetof(struct cache_depth, budget_tests), 0, 0, INT32_MAX},
+    {"budget_seconds", FIELD_DOUBLE, offsetof(struct cache_depth, budget_seconds), 0, 0, 0},
+};
+
+static const char *const entry_others[] = {"schema", "checksum", "key", "config", "receipt", "depth", NULL};
 static const char *const no_others[] = {NULL};
 
 /* ---- keys */
@@ -174,13 +182,38 @@ bool cache_entry_stale(const struct cache_entry *entry)
     return strcmp(family->source_hash, entry->family_hash) || strcmp(family->space_hash, entry->space_hash);
 }
 
+bool cache_entry_is_tuned(const struct cache_entry *entry)
+{
+    return entry->gain_low > 1 || entry->depth.exhausted || entry->depth.tests >= CACHE_TUNED_TESTS;
+}
+
 /* ---- entries */
+
+static attune_status fill_depth(const struct cache_depth *depth, json_t *root)
+{
+    json_t *object = json_object();
+    if (json_object_set_new(root, "depth", object))
+        return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "cache entry");
+    return fields_to_json(depth_fields, COUNT(depth_fields), "depth.", depth, object);
+}
+
+static attune_status depth_from_json(const json_t *root, struct cache_depth *out)
+{
+    const json_t *depth = json_object_get(root, "depth");
+    out->known = json_integer_value(json_object_get(root, "schema")) == CACHE_SCHEMA_DEPTH;
+    if (!out->known)
+        return depth ? field_error("", "depth", "is not known in this schema") : ATTUNE_OK;
+    if (!json_is_object(depth))
+        return field_error("", "depth", "is not an object");
+    return fields_from_json(depth_fields, COUNT(depth_fields), "depth.", no_others, depth, out);
+}
 
 static attune_status fill(const struct cache_entry *entry, json_t *root)
 {
     json_t *key = json_object(), *config = json_object(), *receipt = json_object();
     /* Sets steal the references, even when they fail. */
-    bool set = !json_object_set_new(root, "schema", json_integer(CACHE_SCHEMA));
+    bool set =
+        !json_object_set_new(root, "schema", json_integer(entry->depth.known ? CACHE_SCHEMA_DEPTH : CACHE_SCHEMA));
     set = !json_object_set_new(root, "key", key) && set;
     set = !json_object_set_new(root, "config", config) && set;
     set = !json_object_set_new(root, "receipt", receipt) && set;
@@ -193,7 +226,7 @@ static attune_status fill(const struct cache_entry *entry, json_t *root)
         status = fields_to_json(receipt_fields, COUNT(receipt_fields), "receipt.", &entry->receipt, receipt);
     if (!status)
         status = fields_to_json(entry_fields, COUNT(entry_fields), "", entry, root);
-    return status;
+    return status || !entry->depth.known ? status : fill_depth(&entry->depth, root);
 }
 
 attune_status cache_entry_format(const struct cache_entry *entry, char **text)
@@ -228,6 +261,8 @@ static attune_status members_from_json(const json_t *root, struct cache_entry *o
         status = fields_from_json(receipt_fields, COUNT(receipt_fields), "receipt.", no_others, receipt, &out->receipt);
     if (!status)
         status = fields_from_json(entry_fields, COUNT(entry_fields), "", entry_others, root, out);
+    if (!status)
+        status = depth_from_json(root, &out->depth);
     if (status)
         return status;
     status = cache_config_from_json(config, &out->config);
@@ -252,7 +287,7 @@ attune_status cache_entry_from_json(const char *text, size_t size, struct cache_
 {
     json_t *root;
     struct cache_entry entry = {0};
-    attune_status status = sealed_parse(text, size, CACHE_ENTRY_MAX, CACHE_SCHEMA, &root);
+    attune_status status = sealed_parse(text, size, CACHE_ENTRY_MAX, CACHE_SCHEMA, CACHE_SCHEMA_DEPTH, &root);
     if (status)
         return status;
     status = members_from_json(root, &entry);

@@ -179,7 +179,7 @@ static attune_status read_text(const char *text, size_t size, const char *kind, 
                                void *priv)
 {
     json_t *root;
-    attune_status status = sealed_parse(text, size, RECORD_MAX, RECORD_SCHEMA, &root);
+    attune_status status = sealed_parse(text, size, RECORD_MAX, RECORD_SCHEMA, RECORD_SCHEMA, &root);
     if (status)
         return status;
     status = check_members(root, kind, key, text, size);

@@ -50,15 +50,15 @@ static attune_status check_checksum(json_t *root)
     return ATTUNE_OK;
 }
 
-static attune_status check_root(json_t *root, int32_t expected)
+static attune_status check_root(json_t *root, int32_t oldest, int32_t newest)
 {
     const json_t *schema = json_object_get(root, "schema");
     if (!json_is_integer(schema))
         return field_error("", "schema", "is not an integer");
     attune_status status = check_checksum(root);
-    if (!status && json_integer_value(schema) != expected)
-        status = set_error(ATTUNE_ERROR_UNSUPPORTED, "schema is %" JSON_INTEGER_FORMAT "; this version reads %d",
-                           json_integer_value(schema), expected);
+    if (!status && (json_integer_value(schema) < oldest || json_integer_value(schema) > newest))
+        status = set_error(ATTUNE_ERROR_UNSUPPORTED, "schema is %" JSON_INTEGER_FORMAT "; this version reads up to %d",
+                           json_integer_value(schema), newest);
     return status;
 }
 
@@ -75,7 +75,7 @@ attune_status sealed_quote_safely(attune_status status)
     return status;
 }
 
-attune_status sealed_parse(const char *text, size_t size, size_t max, int32_t schema, json_t **root)
+attune_status sealed_parse(const char *text, size_t size, size_t max, int32_t oldest, int32_t newest, json_t **root)
 {
     *root = NULL;
     if (size > max)
@@ -84,7 +84,7 @@ attune_status sealed_parse(const char *text, size_t size, size_t max, int32_t sc
     json_t *parsed = json_read(text, size, JSON_REJECT_DUPLICATES, &error);
     attune_status status;
     if (json_is_object(parsed))
-        status = check_root(parsed, schema);
+        status = check_root(parsed, oldest, newest);
     else if (parsed)
         status = set_error(ATTUNE_ERROR_SYNTAX, "not an object");
     else

@@ -12,8 +12,9 @@
 attune_status sealed_format(json_t *root, size_t max, char **text);
 
 /* Parses the text of a file that nobody vouches for: an object without duplicate members, of at most max bytes, whose
- * checksum fits. *root (json_decref it) has no "checksum" then. SYNTAX; UNSUPPORTED for another schema. */
-attune_status sealed_parse(const char *text, size_t size, size_t max, int32_t schema, json_t **root);
+ * checksum fits. *root (json_decref it) has no "checksum" then. SYNTAX; UNSUPPORTED for a schema that is not among
+ * those given. */
+attune_status sealed_parse(const char *text, size_t size, size_t max, int32_t oldest, int32_t newest, json_t **root);
 
 /* Returns status with the last error's text free of control characters: it may quote the file, and end on terminals. */
 attune_status sealed_quote_safely(attune_status status);

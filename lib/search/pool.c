@@ -237,6 +237,12 @@ void pool_mark_told(struct pool *pool, int32_t config, int32_t workload)
     }
 }
 
+void pool_set_aside(struct pool *pool, int32_t config, int32_t workload)
+{
+    pool_mark_told(pool, config, workload);
+    pool->feasible[config] &= ~(UINT64_C(1) << workload);
+}
+
 /* Uniform over the canonical combinations. */
 static void draw_row(const struct pool *pool, struct rng *rng, uint16_t *row)
 {

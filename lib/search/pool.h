@@ -61,6 +61,8 @@ int32_t pool_differing(const struct pool *pool, int32_t a, int32_t b);
 /* Whether the pair is feasible and not told. */
 bool pool_open(const struct pool *pool, int32_t config, int32_t workload);
 void pool_mark_told(struct pool *pool, int32_t config, int32_t workload);
+/* The pair is taken for infeasible from now on. */
+void pool_set_aside(struct pool *pool, int32_t config, int32_t workload);
 /* Adds configurations to a pool of which nothing remains. False when there are no more (or no memory). */
 bool pool_extend(struct pool *pool, struct rng *rng);
 

@@ -225,7 +225,16 @@ bool search_ask(struct search *search, struct search_proposal *out)
 
 bool search_exhausted(const struct search *search, int32_t workload)
 {
-    return search->pool.complete && search->pool.remaining[workload] == 0;
+    return search->pool.complete && search->pool.remaining[workload] == 0 && !search->skipped[workload];
+}
+
+void search_skip(struct search *search)
+{
+    if (!search->pending)
+        return;
+    search->pending = false;
+    search->skipped[search->pick.workload] = true;
+    pool_set_aside(&search->pool, search->pick.config, search->pick.workload);
 }
 
 void search_tell(struct search *search, enum search_outcome outcome, double time)

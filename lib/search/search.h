@@ -70,7 +70,11 @@ bool search_ask(struct search *search, struct search_proposal *out);
 /* Outcome of the last proposal; time is read for SEARCH_OK and must be positive and finite. */
 void search_tell(struct search *search, enum search_outcome outcome, double time);
 
-/* True when no pair of the workload is left to propose: all were told. */
+/* The last proposal cannot be measured here, for no fault of its own: it is set aside, and counts neither as a sample
+ * nor as a failure. */
+void search_skip(struct search *search);
+
+/* True when no pair of the workload is left to propose, and none was skipped: all were told. */
 bool search_exhausted(const struct search *search, int32_t workload);
 
 /* The k-th best configuration told for a workload (k = 0: the best), with its time; false if there are fewer. */

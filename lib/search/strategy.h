@@ -47,6 +47,8 @@ struct search {
     int32_t num_seed_tests[SEARCH_MAX_WORKLOADS];
     int32_t best[SEARCH_MAX_WORKLOADS]; /* sample; -1 = none */
 
+    bool skipped[SEARCH_MAX_WORKLOADS]; /* a pair of it was set aside */
+
     bool pending;
     struct pick pick;
     int32_t num_refused; /* picks of pairs that were not open: an error of the strategy */

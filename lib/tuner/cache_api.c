@@ -84,7 +84,10 @@ static bool list_entry(void *priv, const struct cache_entry *entry, enum cache_l
                                     .default_ms = entry->default_ms,
                                     .gain = entry->gain,
                                     .verified = has_receipt(entry),
-                                    .set_aside = failure ? failure : ""};
+                                    .set_aside = failure ? failure : "",
+                                    .tests = entry->depth.tests,
+                                    .exhausted = entry->depth.exhausted,
+                                    .tuned = cache_entry_is_tuned(entry)};
     return listing->callback(listing->priv, &info) == 0;
 }
 

@@ -83,7 +83,10 @@ static attune_status measure(struct tuning *tuning, struct tuned_workload *workl
         tuning_progress(tuning, workload, c, c->outcome == ATTUNE_OUTCOME_OK ? c->first_ms : 0);
     }
     double left = seconds > 0 ? seconds - (double)(clock_now_ns() - start) * 1e-9 : 0;
-    struct rounds_options options = {ROUNDS, SLOW_RATIO, SLOW_ROUNDS, seconds > 0 && left < 0.001 ? 0.001 : left};
+    struct rounds_options options = {.rounds = ROUNDS,
+                                     .slow_ratio = SLOW_RATIO,
+                                     .slow_rounds = SLOW_ROUNDS,
+                                     .max_seconds = seconds > 0 && left < 0.001 ? 0.001 : left};
     attune_status status = rounds_run(tuning->target, &workload->reference, crossing->candidates, crossing->count,
                                       &options, &tuning->rng, &crossing->rounds);
     return status ? status : crossing->rounds.status;
@@ -93,7 +96,7 @@ static void put(struct tuning *tuning, const struct tuned_workload *workload, st
                 const struct kernel_config *configs, const double *time_ms, int32_t count)
 {
     const struct shape_bucket bucket = {workload->key.q_class, workload->key.log2_kv, workload->key.log2_heads};
-    if (portfolio_put(portfolio, bucket, configs, time_ms, count) &&
+    if (workload->is_tuned && portfolio_put(portfolio, bucket, configs, time_ms, count) &&
         portfolio_store(tuning->target->cache, &workload->key, portfolio))
         cache_log_unwritten(tuning->target->cache, "the portfolio");
 }

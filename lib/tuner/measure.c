@@ -114,7 +114,8 @@ static attune_status measure(struct job *job, const attune_measure_options *opti
 {
     attune_status status = verify_all(job, options->min_sample_ms);
     struct rounds rounds = {0};
-    struct rounds_options how = {options->rounds, 8.0, 3, options->max_seconds};
+    struct rounds_options how = {
+        .rounds = options->rounds, .slow_ratio = 8.0, .slow_rounds = 3, .max_seconds = options->max_seconds};
     if (status == ATTUNE_OK)
         status = rounds_run(job->target, &job->reference, job->candidates, job->count, &how, &job->rng, &rounds);
     if (status == ATTUNE_OK && rounds.status != ATTUNE_OK)

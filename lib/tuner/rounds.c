@@ -64,6 +64,24 @@ static bool takes_part(const struct rounds *rounds, const struct rounds_options 
            (rounds->count < options->slow_rounds || rounds->times[i] <= options->slow_ratio * fastest(rounds));
 }
 
+/* A sample; where that fails for a cause that may not be the candidate's, again in a fresh worker. */
+static attune_status sample_patiently(struct attune_target *target, struct reference *reference,
+                                      struct candidate *candidate, int32_t retries, bool check, struct rng *rng,
+                                      double *time_ms)
+{
+    for (;;) {
+        attune_status status = candidate_prepare(target, reference);
+        if (status != ATTUNE_OK)
+            return status;
+        candidate->outcome = rounds_sample(target, reference, candidate, check, rng, time_ms);
+        if (!candidate_may_be_innocent(candidate) || candidate->tried_again >= retries ||
+            session_over(&target->session))
+            return ATTUNE_OK;
+        candidate->tried_again++;
+        session_stop(&target->session);
+    }
+}
+
 static attune_status run_round(struct attune_target *target, struct reference *reference, struct candidate *candidates,
                                const struct rounds_options *options, bool check, struct rng *rng, struct rounds *rounds)
 {
@@ -74,11 +92,11 @@ static attune_status run_round(struct attune_target *target, struct reference *r
         int32_t i = order[k];
         if (!takes_part(rounds, options, &candidates[i], i))
             continue;
-        attune_status status = candidate_prepare(target, reference);
+        double time_ms = 0;
+        attune_status status =
+            sample_patiently(target, reference, &candidates[i], options->retries, check, rng, &time_ms);
         if (status != ATTUNE_OK)
             return status;
-        double time_ms = 0;
-        candidates[i].outcome = rounds_sample(target, reference, &candidates[i], check, rng, &time_ms);
         times[i] = candidates[i].outcome == ATTUNE_OUTCOME_OK ? time_ms : 0;
     }
     rounds->count++;
@@ -118,7 +136,8 @@ attune_status rounds_run(struct attune_target *target, struct reference *referen
     int32_t checked = (int32_t)rng_below(rng, (uint64_t)options->rounds);
     for (int32_t r = 0; r < options->rounds && out->status == ATTUNE_OK; r++) {
         double seconds = (double)(clock_now_ns() - start) * 1e-9;
-        if (r && options->max_seconds > 0 && seconds >= options->max_seconds)
+        bool due = r && r >= options->least;
+        if (due && options->max_seconds > 0 && seconds >= options->max_seconds)
             break;
         if (!peaks_measure(target, problem, &out->around[r]))
             out->around[r] = (struct peaks){0};
@@ -174,6 +193,16 @@ double rounds_share(const struct rounds *rounds, const attune_problem *problem, 
     }
     free(share);
     return median;
+}
+
+int32_t rounds_pairs(const struct rounds *rounds, int32_t a, int32_t b)
+{
+    int32_t n = 0;
+    for (int32_t r = 0; r < rounds->count; r++) {
+        const double *times = rounds->times + (size_t)r * (size_t)rounds->num_candidates;
+        n += times[a] > 0 && times[b] > 0;
+    }
+    return n;
 }
 
 struct stats_interval rounds_ratio(const struct rounds *rounds, int32_t a, int32_t b, uint64_t seed)

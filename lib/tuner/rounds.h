@@ -14,7 +14,9 @@ struct rounds_options {
     /* A candidate this many times slower than the fastest takes part in so many rounds only. */
     double slow_ratio;
     int32_t slow_rounds;
-    double max_seconds; /* no round is started after; 0 = no limit. The first always runs */
+    double max_seconds; /* no round is started after; 0 = no limit. The first always runs ... */
+    int32_t least;      /* ... and so many in all */
+    int32_t retries; /* fresh workers that a candidate gets in all when it fails for a cause that may not be its own */
 };
 
 struct rounds {
@@ -42,6 +44,8 @@ int32_t rounds_median(const struct rounds *rounds, int32_t i, double *median, do
 /* Share of the roofline that candidate i reaches: the median over its samples, each against the peaks before and after its
  * round. 0 = not known. disturbed: it is no figure, for it is above what the device can do, or the samples disagree. */
 double rounds_share(const struct rounds *rounds, const attune_problem *problem, int32_t i, bool *disturbed);
+/* Rounds in which both have a sample. */
+int32_t rounds_pairs(const struct rounds *rounds, int32_t a, int32_t b);
 /* Paired ratios time[a] / time[b]: all 0 where there is no pair. */
 struct stats_interval rounds_ratio(const struct rounds *rounds, int32_t a, int32_t b, uint64_t seed);
 

@@ -3,11 +3,14 @@
 #include "session.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "folder.h"
 
 /* Workers are replaced after so many builds: drivers and compilers leak. */
 #define BUILDS_PER_WORKER 32
@@ -35,9 +38,14 @@ attune_status session_start(struct session *session)
 {
     if (session->alive)
         return ATTUNE_OK;
-    attune_status status = spawner_start(session->spawner, session->program, &session->process);
+    char note[256];
+    attune_status status =
+        spawner_start(session->spawner, session->program, session->spare_folder, &session->process, note, sizeof note);
     if (status != ATTUNE_OK)
         return status;
+    if (note[0] && !session->folder_told)
+        log_message(&session->logger, ATTUNE_LOG_WARNING, "%s", note);
+    session->folder_told |= note[0] != '\0';
     session->alive = true;
     session->generation++;
     session->builds = 0;
@@ -123,13 +131,19 @@ static const char *last_words(struct session *session)
     return line ? line + 1 : text;
 }
 
-enum wait_end { WAIT_REPLY, WAIT_DIED, WAIT_TIMEOUT, WAIT_MEMORY, WAIT_BROKEN };
+enum wait_end { WAIT_REPLY, WAIT_DIED, WAIT_TIMEOUT, WAIT_OVER, WAIT_MEMORY, WAIT_BROKEN };
+
+bool session_over(const struct session *session)
+{
+    return session->end_ns && clock_now_ns() >= session->end_ns;
+}
 
 static enum wait_end wait_reply(struct session *session, double deadline_s, json_t **reply)
 {
     const int tick_ms = clock_is_virtual() ? 5 : 50;
     double start = real_seconds();
     uint64_t start_ns = clock_now_ns();
+    double left = session->end_ns > start_ns ? (double)(session->end_ns - start_ns) * 1e-9 : 0;
     for (;;) {
         struct pollfd fds[2] = {{session->process.socket, POLLIN, 0}, {session->process.stderr_pipe, POLLIN, 0}};
         poll(fds, fds[1].fd >= 0 ? 2 : 1, tick_ms);
@@ -144,6 +158,9 @@ static enum wait_end wait_reply(struct session *session, double deadline_s, json
             return WAIT_MEMORY;
         if (real_seconds() - start > deadline_s || (double)(clock_now_ns() - start_ns) * 1e-9 > deadline_s)
             return WAIT_TIMEOUT;
+        /* By the real clock as well: a hang moves no virtual one. */
+        if (session_over(session) || (session->end_ns && real_seconds() - start > left))
+            return WAIT_OVER;
         if (fds[1].revents & POLLHUP) { /* stderr closed but alive: do not spin on it */
             struct timespec pause = {0, 1000000};
             nanosleep(&pause, NULL);
@@ -151,8 +168,31 @@ static enum wait_end wait_reply(struct session *session, double deadline_s, json
     }
 }
 
+/* What a program does to itself; others come from outside: an operator, the kernel's memory killer, a limit of the
+ * shell's. */
+static bool is_own_signal(int number)
+{
+    return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE || number == SIGABRT ||
+           number == SIGSYS || number == SIGTRAP;
+}
+
+/* Compilers that cannot write end in many ways; all of them look like the kernel's fault. */
+static bool folder_failed(struct session *session)
+{
+    char why[160];
+    if (folder_usable(session->process.folder, why, sizeof why))
+        return false;
+    snprintf(session->reason, sizeof session->reason, "the worker's folder %.80s: %.150s", session->process.folder,
+             why);
+    return true;
+}
+
 static attune_outcome reason_of_death(struct session *session, const char *operation)
 {
+    if (session->alive && folder_failed(session)) {
+        end_worker(session);
+        return ATTUNE_OUTCOME_ENVIRONMENT;
+    }
     struct worker_exit death = end_worker(session);
     const char *words = last_words(session);
     const char *colon = words[0] ? ": " : "";
@@ -164,6 +204,8 @@ static attune_outcome reason_of_death(struct session *session, const char *opera
     else
         snprintf(session->reason, sizeof session->reason, "worker exited with status %d during %s%s%.160s", death.code,
                  operation, colon, words);
+    if (death.known && death.signal && !is_own_signal(death.signal))
+        return ATTUNE_OUTCOME_ENVIRONMENT;
     /* pocl compiles and links when a kernel first runs, and aborts when that fails. */
     return death.signal == 6 && !strcmp(operation, "build") ? ATTUNE_OUTCOME_BUILD_FAILED : ATTUNE_OUTCOME_CRASHED;
 }
@@ -195,7 +237,9 @@ static attune_outcome read_reply(struct session *session, json_t *reply)
     attune_outcome outcome = outcome_of_status(session->status);
     if (outcome == ATTUNE_OUTCOME_OK || session->status == ATTUNE_ERROR_INTERNAL)
         outcome = ATTUNE_OUTCOME_FAILED;
-    if (outcome == ATTUNE_OUTCOME_DEVICE_LOST)
+    if (folder_failed(session))
+        outcome = ATTUNE_OUTCOME_ENVIRONMENT;
+    if (outcome == ATTUNE_OUTCOME_DEVICE_LOST || outcome == ATTUNE_OUTCOME_ENVIRONMENT)
         end_worker(session); /* its context is of no use any more */
     return outcome;
 }
@@ -238,6 +282,8 @@ attune_outcome session_request(struct session *session, json_t *request, double 
         return reason_of_death(session, operation);
     case WAIT_TIMEOUT:
         return fail(session, ATTUNE_OUTCOME_TIMEOUT, "no answer to %s within %g s", operation, deadline_s);
+    case WAIT_OVER:
+        return fail(session, ATTUNE_OUTCOME_TIMEOUT, "the time budget ended during %s", operation);
     case WAIT_MEMORY:
         return fail(session, ATTUNE_OUTCOME_OUT_OF_MEMORY, "worker grew past %lld bytes during %s",
                     (long long)session->memory_limit, operation);
@@ -250,6 +296,15 @@ attune_outcome session_request(struct session *session, json_t *request, double 
     else
         json_decref(reply);
     return outcome;
+}
+
+attune_status session_failure(const struct session *session, attune_outcome outcome)
+{
+    if (outcome == ATTUNE_OUTCOME_ENVIRONMENT)
+        return ATTUNE_ERROR_ENVIRONMENT;
+    if (outcome == ATTUNE_OUTCOME_DEVICE_LOST)
+        return ATTUNE_ERROR_DEVICE_LOST;
+    return session->status ? session->status : ATTUNE_ERROR_WORKER;
 }
 
 /* ---- device */
@@ -270,10 +325,7 @@ static attune_status open_device(struct session *session, json_t **opened)
         return ATTUNE_OK;
     }
     session_stop(session);
-    status = session->status;
-    if (status == ATTUNE_OK)
-        status = ATTUNE_ERROR_WORKER;
-    return set_error(status, "%s", session->reason);
+    return set_error(session_failure(session, outcome), "%s", session->reason);
 }
 
 attune_status session_ensure(struct session *session, json_t **opened)

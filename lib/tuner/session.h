@@ -25,7 +25,11 @@ struct session {
     char backend[16], device[DEVICE_SELECTOR_SIZE]; /* to open in each worker; "" = whatever the environment says */
     int64_t memory_limit;
     struct session_deadlines deadlines;
+    uint64_t end_ns; /* of clock_now_ns(), for all requests together; 0 = none */
     struct logger logger;
+    const char *spare_folder; /* the owner's: where workers' folders may lie if no temporary folder can be used; NULL =
+                                 nowhere */
+    bool folder_told;         /* that TMPDIR is not used */
 
     struct worker_process process;
     struct frame_reader reader;
@@ -58,11 +62,19 @@ void session_recycle(struct session *session);
 attune_status session_ensure(struct session *session, json_t **opened);
 
 /* Sends request (stolen) and waits for its reply, which goes to *reply (may be NULL). Anything but OK leaves a reason;
- * CRASHED, TIMEOUT, OUT_OF_MEMORY of the host and a broken protocol have also ended the worker. */
+ * CRASHED, TIMEOUT, OUT_OF_MEMORY of the host and a broken protocol have also ended the worker. ENVIRONMENT, too: the
+ * worker was killed by a signal that no kernel raises, or its folder cannot be written to. */
 attune_outcome session_request(struct session *session, json_t *request, double deadline_s, json_t **reply);
+
+/* The status that belongs to a request's outcome, not OK, where it is not a candidate's: the device's or the worker's.
+ */
+attune_status session_failure(const struct session *session, attune_outcome outcome);
 
 /* Maps at least size bytes of the worker's output memory at session->shared. */
 attune_status session_share(struct session *session, size_t size);
+
+/* Whether the session's end has come: every request is cut off. */
+bool session_over(const struct session *session);
 
 /* How long a run may take that is expected to take so many milliseconds (0: not known). */
 double session_run_deadline(const struct session *session, double expected_ms);

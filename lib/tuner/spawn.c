@@ -11,12 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "folder.h"
 #include "protocol.h"
+
+/* The supervisor's descriptors of a worker lie from this number on, and there are so many while it starts. */
+#define LIFTED 16
+#define DESCRIPTORS 7
 
 struct spawn_job {
     const char *program;
@@ -170,7 +175,7 @@ static bool lift(int *fd)
 {
     if (*fd < 0)
         return false;
-    int lifted = fcntl(*fd, F_DUPFD_CLOEXEC, 16);
+    int lifted = fcntl(*fd, F_DUPFD_CLOEXEC, LIFTED);
     if (lifted < 0)
         return false;
     close(*fd);
@@ -218,39 +223,67 @@ static int place_descriptors(posix_spawn_file_actions_t *actions, const struct w
     return error;
 }
 
-attune_status spawner_start(struct spawner *spawner, const char *program, struct worker_process *out)
+static attune_status too_few_descriptors(int error)
 {
-    struct worker_process process = WORKER_PROCESS_NONE;
-    struct pipes pipes = {-1, -1};
+    struct rlimit limit;
+    if (error == ENFILE || getrlimit(RLIMIT_NOFILE, &limit))
+        return set_error(ATTUNE_ERROR_ENVIRONMENT, "no descriptors for a worker: %s", strerror(error));
+    return set_error(
+        ATTUNE_ERROR_ENVIRONMENT,
+        "no descriptors for a worker: this process may have %lld (ulimit -n); a worker takes %d of numbers from %d on",
+        (long long)limit.rlim_cur, DESCRIPTORS, LIFTED);
+}
+
+/* Why posix_spawn failed: the program, or what processes may do here. */
+static attune_status not_started(const char *program, int error)
+{
+    if (error == EAGAIN || error == ENOMEM)
+        return set_error(ATTUNE_ERROR_ENVIRONMENT, "no process for a worker: %s (ulimit -u, memory)", strerror(error));
+    return set_error(ATTUNE_ERROR_WORKER, "worker \"%s\" cannot be started: %s; ATTUNE_WORKER may name another",
+                     program, strerror(error));
+}
+
+static attune_status start_in_folder(struct spawner *spawner, const char *program, struct worker_process *process,
+                                     struct pipes *pipes)
+{
     posix_spawn_file_actions_t actions;
     struct spawn_job job = {.program = program, .actions = &actions};
-    char **envp = NULL;
-    int error = posix_spawn_file_actions_init(&actions);
-    if (error)
+    if (!make_pipes(process, pipes))
+        return too_few_descriptors(errno);
+    if (posix_spawn_file_actions_init(&actions))
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "no memory to start a worker");
-    if (!folder_make_temporary(process.folder, sizeof process.folder, &process.folder_lock) ||
-        !make_pipes(&process, &pipes))
-        error = errno;
-    else if (!(envp = worker_environment(process.folder)))
-        error = ENOMEM;
-    else
-        error = place_descriptors(&actions, &process, &pipes);
-    if (!error) {
+    char **envp = worker_environment(process->folder);
+    int error = envp ? place_descriptors(&actions, process, pipes) : ENOMEM;
+    attune_status status = ATTUNE_OK;
+    if (error)
+        status = set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "no memory to start a worker");
+    if (status == ATTUNE_OK) {
         job.envp = envp;
         submit(spawner, &job);
-        error = job.error;
-        process.pid = error ? 0 : job.pid;
+        process->pid = job.error ? 0 : job.pid;
+        status = job.error ? not_started(program, job.error) : ATTUNE_OK;
     }
     posix_spawn_file_actions_destroy(&actions);
     free_environment(envp);
+    return status;
+}
+
+attune_status spawner_start(struct spawner *spawner, const char *program, const char *spare, struct worker_process *out,
+                            char *note, size_t note_size)
+{
+    struct worker_process process = WORKER_PROCESS_NONE;
+    struct pipes pipes = {-1, -1};
+    attune_status status =
+        folder_make_temporary(spare, process.folder, sizeof process.folder, &process.folder_lock, note, note_size);
+    if (status == ATTUNE_OK)
+        status = start_in_folder(spawner, program, &process, &pipes);
     if (pipes.theirs >= 0)
         close(pipes.theirs);
     if (pipes.errors >= 0)
         close(pipes.errors);
-    if (error) {
+    if (status != ATTUNE_OK) {
         worker_process_end(&process);
-        return set_error(ATTUNE_ERROR_WORKER, "worker \"%s\" cannot be started: %s; ATTUNE_WORKER may name another",
-                         program, strerror(error));
+        return status;
     }
     *out = process;
     return ATTUNE_OK;

@@ -31,8 +31,10 @@ attune_status spawner_create(struct spawner **out);
 /* Kills nothing: workers must have been ended. */
 void spawner_destroy(struct spawner **spawner);
 
-/* Starts program. WORKER when it cannot be started. */
-attune_status spawner_start(struct spawner *spawner, const char *program, struct worker_process *out);
+/* Starts program in a folder of its own: see folder_make_temporary, which spare and note are for. Errors: WORKER (the
+ * program), ENVIRONMENT (folder, descriptors, processes), OUT_OF_MEMORY. */
+attune_status spawner_start(struct spawner *spawner, const char *program, const char *spare, struct worker_process *out,
+                            char *note, size_t note_size);
 
 #define WORKER_PROCESS_NONE   \
     {                         \

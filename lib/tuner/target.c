@@ -95,6 +95,7 @@ attune_status attune_target_create(attune_target **out, const attune_target_opti
         target->without_disk = options->cache_dir && !*options->cache_dir;
         status = target_open_cache(options, &target->places, &target->cache);
     }
+    target->session.spare_folder = target->places.user;
     if (status == ATTUNE_OK)
         status = target_ensure(target);
     if (status != ATTUNE_OK) {
@@ -134,9 +135,10 @@ static attune_status send_limits(const struct attune_target *target, struct sess
     json_t *request =
         json_pack("{s:s,s:I,s:i,s:I}", "op", "limits", "features", (json_int_t)limits->features, "half_load",
                   (int)limits->half_load, "max_work_group_size", (json_int_t)limits->max_work_group_size);
-    if (session_request(session, request, session->deadlines.open, NULL) == ATTUNE_OUTCOME_OK)
+    attune_outcome outcome = session_request(session, request, session->deadlines.open, NULL);
+    if (outcome == ATTUNE_OUTCOME_OK)
         return ATTUNE_OK;
-    return set_error(ATTUNE_ERROR_WORKER, "%s", session->reason);
+    return set_error(session_failure(session, outcome), "%s", session->reason);
 }
 
 void target_copy_options(const struct attune_target *target, struct session *session)
@@ -146,6 +148,8 @@ void target_copy_options(const struct attune_target *target, struct session *ses
     session->memory_limit = target->session.memory_limit;
     session->deadlines = target->session.deadlines;
     session->logger = target->logger;
+    session->spare_folder = target->session.spare_folder;
+    session->end_ns = target->session.end_ns;
 }
 
 attune_status target_open_session(const struct attune_target *target, struct session *session)
@@ -230,9 +234,9 @@ attune_status target_layout_id(struct attune_target *target, const attune_proble
         return status;
     json_t *reply;
     json_t *request = json_pack("{s:s,s:s}", "op", "layout", "problem", attune_problem_text(problem));
-    if (session_request(&target->session, request, target->session.deadlines.open, &reply) != ATTUNE_OUTCOME_OK)
-        return set_error(target->session.status ? target->session.status : ATTUNE_ERROR_WORKER, "%s",
-                         target->session.reason);
+    attune_outcome outcome = session_request(&target->session, request, target->session.deadlines.open, &reply);
+    if (outcome != ATTUNE_OUTCOME_OK)
+        return set_error(session_failure(&target->session, outcome), "%s", target->session.reason);
     const char *text = json_string_value(json_object_get(reply, "id"));
     copy_string(id, size, text ? text : "");
     json_decref(reply);
@@ -250,8 +254,14 @@ attune_status attune_devices(const attune_target_options *options, attune_device
         return status;
     char worker[1024];
     target_worker_path(options ? options->worker : NULL, worker, sizeof worker);
+    char cache_dir[1024];
+    cache_user_dir(options ? options->cache_dir : NULL, cache_dir, sizeof cache_dir);
     struct session session;
-    if ((status = session_init(&session, worker)) == ATTUNE_OK && (status = session_start(&session)) == ATTUNE_OK) {
+    status = session_init(&session, worker);
+    session.spare_folder = cache_dir;
+    if (options)
+        session.logger = (struct logger){options->log, options->log_priv, options->log_level};
+    if (status == ATTUNE_OK && (status = session_start(&session)) == ATTUNE_OK) {
         json_t *reply;
         attune_outcome outcome =
             session_request(&session, json_pack("{s:s}", "op", "devices"), session.deadlines.open, &reply);
@@ -259,7 +269,7 @@ attune_status attune_devices(const attune_target_options *options, attune_device
             status = device_list_from_json(reply, out, capacity, count);
             json_decref(reply);
         } else {
-            status = set_error(session.status ? session.status : ATTUNE_ERROR_WORKER, "%s", session.reason);
+            status = set_error(session_failure(&session, outcome), "%s", session.reason);
         }
     }
     session_close(&session);

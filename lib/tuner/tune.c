@@ -14,8 +14,10 @@
 #define NUM_FEATURES 5
 #define MAX_SEEDS 24
 #define UNLIMITED_TESTS (1 << 20)
-/* Times in a row that the device may refuse to open. */
+/* Times in a row that the device may refuse to open ... */
 #define MAX_DEVICE_FAILURES 3
+/* ... and that tests may fail for the environment's sake. */
+#define MAX_ENVIRONMENT_FAULTS 3
 
 void tuning_progress(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                      double time_ms)
@@ -144,9 +146,11 @@ static void fill_hit(struct tuned_workload *workload, const char *cache_dir)
             (int)sizeof r->entry_path)
         r->entry_path[0] = '\0'; /* a cut path would be another file */
     workload->hit = true;
+    workload->is_tuned = cache_entry_is_tuned(entry);
     workload->winner = workload->answer.config;
     workload->has_winner = true;
     r->hit = 1;
+    r->exhausted = entry->depth.exhausted;
     r->time_ms = entry->time_ms;
     r->default_ms = entry->default_ms;
     r->gain = entry->gain;
@@ -167,9 +171,12 @@ static attune_status look_up(struct tuning *tuning, struct tuned_workload *workl
         return set_error(ATTUNE_ERROR_UNSUPPORTED, "backend %s has no untuned default for %s",
                          target->choice.backend->name, attune_problem_text(workload->problem));
     workload->search_index = -1;
-    workload->has_incumbent = !strcmp(workload->answer.source, "tuned");
+    workload->has_incumbent = !strcmp(workload->answer.source, "tuned") || !strcmp(workload->answer.source, "shallow");
     kernel_config_format(&workload->answer.config, workload->result->config, sizeof workload->result->config);
-    if (workload->has_incumbent && o->policy == ATTUNE_MEASURE && !o->retune) {
+    if (workload->has_incumbent)
+        workload->result->entry_tests = workload->answer.entry.depth.tests;
+    if (workload->has_incumbent && o->policy == ATTUNE_MEASURE && !o->retune &&
+        depth_fulfils(tuning, &workload->answer.entry.depth)) {
         fill_hit(workload, target->places.user);
         return ATTUNE_OK;
     }
@@ -271,6 +278,35 @@ static attune_status make_search(struct tuning *tuning)
 
 /* ---- the search */
 
+/* All that was open was told; what the environment kept from being measured may still be. */
+static bool all_exhausted(const struct tuning *tuning)
+{
+    bool all = true;
+    for (int32_t i = 0; i < tuning->num_active; i++)
+        all &= search_exhausted(tuning->search, i);
+    return all;
+}
+
+/* The device was not there for a test. Three times in a row it is given up. */
+static attune_status note_device_failure(struct tuning *tuning, attune_status status, int *failures)
+{
+    bool environment = status == ATTUNE_ERROR_ENVIRONMENT;
+    char cause[256];
+    copy_string(cause, sizeof cause, attune_last_error());
+    record(tuning, "fault",
+           json_pack("{s:i,s:s,s:s?}", "test", (int)tuning->tests, "label", environment ? "environment" : "device_lost",
+                     "reason", cause));
+    log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "%s: %s", environment ? "environment" : "device", cause);
+    if (status == ATTUNE_ERROR_OUT_OF_MEMORY)
+        return status;
+    if (++*failures < MAX_DEVICE_FAILURES)
+        return ATTUNE_OK;
+    if (environment)
+        return set_error(status, "no worker could work %d times in a row: %.220s", *failures, cause);
+    return set_error(ATTUNE_ERROR_DEVICE_LOST, "device %s could not be opened %d times in a row",
+                     tuning->target->info.name, *failures);
+}
+
 /* True in *exhausted when every feasible pair was measured. */
 static attune_status run_search(struct tuning *tuning, bool *exhausted)
 {
@@ -280,24 +316,19 @@ static attune_status run_search(struct tuning *tuning, bool *exhausted)
     while (!tuning->interrupted && tuning->journal_status == ATTUNE_OK && tuning->record_status == ATTUNE_OK &&
            !budget_spent(tuning)) {
         if (!search_ask(tuning->search, &proposal)) {
-            *exhausted = true;
+            *exhausted = all_exhausted(tuning);
             break;
         }
         struct tuned_workload *workload = &tuning->workloads[tuning->active[proposal.workload]];
         attune_status status = test_proposal(tuning, workload, &proposal);
-        if (status == ATTUNE_OK) {
+        if (status == ATTUNE_OK)
             failures = 0;
-            continue;
-        }
-        record(tuning, "fault",
-               json_pack("{s:i,s:s,s:s?}", "test", (int)tuning->tests, "label", "device_lost", "reason",
-                         attune_last_error()));
-        log_message(&tuning->target->logger, ATTUNE_LOG_WARNING, "device: %s", attune_last_error());
-        if (status == ATTUNE_ERROR_OUT_OF_MEMORY)
+        else if ((status = note_device_failure(tuning, status, &failures)) != ATTUNE_OK)
             return status;
-        if (++failures == MAX_DEVICE_FAILURES)
-            return set_error(ATTUNE_ERROR_DEVICE_LOST, "device %s could not be opened %d times in a row",
-                             tuning->target->info.name, failures);
+        if (tuning->environment_faults == MAX_ENVIRONMENT_FAULTS)
+            return set_error(ATTUNE_ERROR_ENVIRONMENT,
+                             "%d tests in a row failed for causes outside of their kernels: %.200s",
+                             tuning->environment_faults, tuning->environment);
     }
     return ATTUNE_OK;
 }
@@ -309,6 +340,7 @@ static attune_status confirm_all(struct tuning *tuning)
     for (int32_t i = 0; i < tuning->num_active; i++) {
         struct tuned_workload *workload = &tuning->workloads[tuning->active[i]];
         attune_status status = ATTUNE_OK;
+        budget_limit_requests(tuning);
         if (workload->best_ms > 0) /* else nothing of it was measured */
             status = confirm_workload(tuning, workload, confirm_seconds(tuning));
         tuning->confirmed = i + 1;
@@ -328,7 +360,8 @@ static void cross_all(struct tuning *tuning)
     attune_status status = ATTUNE_OK;
     for (int32_t i = 0; i < tuning->num_active && status == ATTUNE_OK && !tuning->interrupted; i++) {
         struct tuned_workload *workload = &tuning->workloads[tuning->active[i]];
-        if (workload->has_winner)
+        budget_limit_requests(tuning);
+        if (workload->has_winner && !budget_over(tuning))
             status = cross_workload(tuning, workload, cross_seconds(tuning));
         tuning->crossed = i + 1;
     }
@@ -384,19 +417,28 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
     record_header(tuning);
     tuning->phase = "search";
     bool exhausted;
+    char cause[sizeof summary->reason];
     status = run_search(tuning, &exhausted);
+    tuning->search_seconds = tuning_seconds(tuning);
+    tuning->out_of_time = !exhausted && !tuning->interrupted && status == ATTUNE_OK &&
+                          (!tuning->options->budget_tests || tuning->tests < tuning->options->budget_tests);
+    copy_string(cause, sizeof cause, status == ATTUNE_OK ? "" : attune_last_error());
     if (tuning->recorder && tuning->record_status == ATTUNE_OK)
         tuning->record_status = recorder_write(tuning->recorder, !exhausted);
     attune_status confirmed = status == ATTUNE_ERROR_OUT_OF_MEMORY ? status : confirm_all(tuning);
-    if (status == ATTUNE_OK)
+    if (status == ATTUNE_OK && confirmed != ATTUNE_OK) {
         status = confirmed;
+        copy_string(cause, sizeof cause, attune_last_error());
+    }
     if (status == ATTUNE_OK) {
         cross_all(tuning);
         keep_kernels(tuning);
     }
     for (int32_t i = 0; i < tuning->num_active; i++)
         explain_result(tuning, &tuning->workloads[tuning->active[i]]);
-    summary->end = end_of(tuning, exhausted);
+    summary->end = status == ATTUNE_ERROR_ENVIRONMENT ? ATTUNE_TUNE_ENVIRONMENT : end_of(tuning, exhausted);
+    if (status == ATTUNE_ERROR_ENVIRONMENT)
+        copy_string(summary->reason, sizeof summary->reason, cause);
     record(tuning, "end",
            json_pack("{s:i,s:i,s:i,s:f}", "end", (int)summary->end, "status", (int)status, "tests", (int)tuning->tests,
                      "seconds", tuning_seconds(tuning)));
@@ -410,7 +452,7 @@ static attune_status tune_active(struct tuning *tuning, attune_tune_summary *sum
                            tuning->options->record);
     tuning->phase = "done";
     tuning_progress(tuning, NULL, NULL, 0);
-    return status;
+    return cause[0] ? set_error(status, "%s", cause) : status; /* other failures may have come after it */
 }
 
 /* Features decide what the space holds, so they come first. A device that a probe cannot measure is tuned without. */
@@ -490,13 +532,19 @@ static attune_status tune_problems(attune_target *target, const attune_problem *
     tuning->options = options;
     tuning->num_workloads = (int32_t)num_problems;
     tuning->start_ns = clock_now_ns();
+    tuning->phase = "start";
     rng_seed(&tuning->rng, options->seed);
     for (size_t i = 0; i < num_problems; i++) {
         tuning->workloads[i].problem = problems[i];
         tuning->workloads[i].result = &results[i];
         results[i].max_abs_err = results[i].rel_err = NAN; /* until compared */
     }
+    struct session_deadlines deadlines = target->session.deadlines;
+    budget_deadlines(tuning, &target->session.deadlines);
+    budget_limit_requests(tuning);
     status = tune(tuning, summary);
+    target->session.deadlines = deadlines;
+    target->session.end_ns = 0;
     summary->tests = tuning->tests;
     memcpy(summary->outcomes, tuning->outcomes, sizeof summary->outcomes);
     summary->seconds = tuning_seconds(tuning);

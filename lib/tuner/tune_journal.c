@@ -113,6 +113,14 @@ void record_outcome(struct tuning *tuning, const struct tuned_workload *workload
     record(tuning, "verdict", json_pack("{s:i,s:s,s:f}", "test", test, "outcome", label, "time_ms", time_ms));
 }
 
+void record_retry(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate)
+{
+    record(tuning, "retry",
+           json_pack("{s:i,s:s,s:s,s:s,s:s?}", "test", (int)tuning->tests, "problem",
+                     attune_problem_text(workload->problem), "config", candidate->text, "label",
+                     attune_outcome_name(candidate->outcome), "reason", candidate->reason));
+}
+
 void record_quarantine(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                        double time_ms)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * State of one attune_tune, shared by its parts: tune.c (the search), budget.c (what is left), test_one.c (one test), finals.c
- * (confirmation and promotion), cross.c (winners on other shapes), tune_journal.c (the record). */
+ * State of one attune_tune, shared by its parts: tune.c (the search), budget.c (what is left), test_one.c (one test),
+ * finals.c (confirmation), publish.c (promotion), cross.c (winners on other shapes), tune_journal.c (the record). */
 #ifndef ATTUNE_TUNER_TUNING_H
 #define ATTUNE_TUNER_TUNING_H
 
@@ -10,6 +10,10 @@
 #include "rounds.h"
 #include "search/search.h"
 #include "tuning_space.h"
+
+/* Of a confirmation: at most so many configurations of the search, and rounds, twice. */
+#define FINALS_TOP 5
+#define FINALS_ROUNDS 15
 
 struct tuned_workload {
     const attune_problem *problem;
@@ -23,9 +27,11 @@ struct tuned_workload {
     bool hit;                     /* nothing to do */
     int32_t search_index;         /* of the search's workloads; -1 for hits */
     double best_ms, default_ms;   /* so far; 0 = none */
+    int32_t right_tests;          /* that had a time */
     char default_fault[200];      /* what became of the default in the search; "" = nothing wrong, or not tried */
     struct kernel_config winner;  /* what the cache answers from now on */
     bool has_winner;              /* that was confirmed, now or earlier */
+    bool is_tuned;                /* ... by an entry that is cache_entry_is_tuned */
     attune_tune_result *result;
 };
 
@@ -47,9 +53,15 @@ struct tuning {
     struct rng rng;
     uint64_t start_ns;
     int32_t tests, outcomes[16];
-    double test_seconds; /* all tests together */
-    int32_t confirmed;   /* workloads whose confirmation is over */
-    int32_t crossed;     /* ... and whose cross times are */
+    int32_t environment_faults; /* tests in a row that failed for the environment's sake */
+    char environment[256];      /* the last cause of it */
+    double test_seconds;        /* all tests together */
+    int32_t right_tests;        /* those that were right and not slow, and their building, verifying and sampling */
+    double right_seconds;
+    double search_seconds; /* from the start to the end of the search */
+    bool out_of_time;      /* the time budget ended it */
+    int32_t confirmed;     /* workloads whose confirmation is over */
+    int32_t crossed;       /* ... and whose cross times are */
     bool interrupted;
     const char *phase;
 };
@@ -60,8 +72,22 @@ attune_status tune_check_options(const attune_tune_options *options);
 double tuning_seconds(const struct tuning *tuning);
 /* Of the rest of the tuning, estimated; 0 = unknown. */
 double eta_seconds(const struct tuning *tuning);
+/* Whether the entry's search is as large as what is asked for one workload of this tuning. */
+bool depth_fulfils(const struct tuning *tuning, const struct cache_depth *depth);
+/* What stands behind the workload's entry from now on. */
+struct cache_depth search_depth(const struct tuning *tuning, const struct tuned_workload *workload);
 /* Whether the search has to end. */
 bool budget_spent(const struct tuning *tuning);
+/* Whether nothing more may be begun. */
+bool budget_over(const struct tuning *tuning);
+/* Seconds to a reading of the clock, at least 0.001; 0 for 0. */
+double seconds_until(uint64_t end_ns);
+/* Configurations of the search that can be confirmed in so many seconds (0 = no limit), 1 to FINALS_TOP. */
+int32_t finals_affordable(const struct tuning *tuning, const struct tuned_workload *workload, double seconds);
+/* Shortens the deadlines to what a time budget permits. */
+void budget_deadlines(const struct tuning *tuning, struct session_deadlines *deadlines);
+/* Sets when the session cuts requests off; to be called before each test and each part. */
+void budget_limit_requests(struct tuning *tuning);
 /* For the next confirmation, the next cross times; 0 = no limit. */
 double confirm_seconds(const struct tuning *tuning);
 double cross_seconds(const struct tuning *tuning);
@@ -74,7 +100,8 @@ void tuning_progress(struct tuning *tuning, const struct tuned_workload *workloa
 /* A build has failed: a default that did not compile answers no more, and the next takes its place. */
 void default_failed(struct tuning *tuning, struct tuned_workload *workload, const struct candidate *candidate);
 
-/* One test of a proposal. An error is the device's: nothing was decided about the configuration. */
+/* One test of a proposal, made again in a fresh worker where the environment failed it. An error is the device's or the
+ * environment's: nothing was decided about the configuration. */
 attune_status test_proposal(struct tuning *tuning, struct tuned_workload *workload,
                             const struct search_proposal *proposal);
 
@@ -98,6 +125,8 @@ void record_proposal(struct tuning *tuning, const struct tuned_workload *workloa
                      const struct search_proposal *proposal, const struct candidate *candidate);
 void record_outcome(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                     const double *samples, int32_t num_samples, double time_ms);
+/* A configuration that is tried again in a fresh worker. */
+void record_retry(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate);
 /* A finalist that is faster than the device can be. */
 void record_quarantine(struct tuning *tuning, const struct tuned_workload *workload, const struct candidate *candidate,
                        double time_ms);

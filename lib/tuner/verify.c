@@ -14,6 +14,9 @@
 /* A first run is that much slower than the best time at most, or the candidate will not be the best. */
 #define SLOW_RATIO 4
 
+/* Workers that may fail one after another before an input is loaded. */
+#define MAX_OPENINGS 3
+
 /* A worker with more inputs than this is replaced before it gets another problem's. */
 #define LOADED_BYTES_MAX ((size_t)2 << 30)
 
@@ -25,6 +28,20 @@ void candidate_init(struct candidate *candidate, int slot, const struct kernel_c
     candidate->launches = 1;
     candidate->error = (struct oracle_error){NAN, NAN, NAN};
     kernel_config_format(config, candidate->text, sizeof candidate->text);
+}
+
+bool candidate_may_be_innocent(const struct candidate *candidate)
+{
+    attune_outcome o = candidate->outcome;
+    return o != ATTUNE_OUTCOME_OK && o != ATTUNE_OUTCOME_WRONG && o != ATTUNE_OUTCOME_INVALID &&
+           o != ATTUNE_OUTCOME_SLOW && o != ATTUNE_OUTCOME_IMPOSSIBLE;
+}
+
+bool candidate_is_at_fault(const struct candidate *candidate)
+{
+    attune_outcome o = candidate->outcome;
+    return o == ATTUNE_OUTCOME_WRONG || o == ATTUNE_OUTCOME_INVALID || o == ATTUNE_OUTCOME_IMPOSSIBLE ||
+           o == ATTUNE_OUTCOME_BUILD_FAILED || o == ATTUNE_OUTCOME_CRASHED || o == ATTUNE_OUTCOME_FAILED;
 }
 
 static attune_outcome conclude(struct candidate *candidate, attune_outcome outcome, const char *reason)
@@ -56,11 +73,11 @@ attune_status candidate_prepare(struct attune_target *target, struct reference *
             if (status == ATTUNE_OK)
                 outcome = input_set_load(session, set);
         }
-        if (status != ATTUNE_OK || outcome == ATTUNE_OUTCOME_OK)
+        bool killed = status == ATTUNE_ERROR_ENVIRONMENT && attempt < MAX_OPENINGS - 1;
+        if ((status != ATTUNE_OK && !killed) || (status == ATTUNE_OK && outcome == ATTUNE_OUTCOME_OK))
             return status;
-        if (attempt == 1) {
-            status = outcome == ATTUNE_OUTCOME_DEVICE_LOST ? ATTUNE_ERROR_DEVICE_LOST : session->status;
-            return set_error(status ? status : ATTUNE_ERROR_WORKER, "%s", session->reason);
+        if (attempt == MAX_OPENINGS - 1) {
+            return set_error(session_failure(session, outcome), "%s", session->reason);
         }
         session_stop(session);
     }

@@ -22,7 +22,15 @@ struct candidate {
     uint32_t generation; /* worker that holds its plans */
     int error_set;       /* input set that error is of */
     int32_t checks;      /* comparisons passed */
+    int32_t tried_again; /* times that a failure was not believed */
 };
+
+/* Whether a failure may have another cause than the kernel, so that it is worth a fresh worker: all but what was found
+ * wrong. */
+bool candidate_may_be_innocent(const struct candidate *candidate);
+/* Whether a failure that came again and again is the configuration's own. Not so: no time, no memory, no device, the
+ * environment. */
+bool candidate_is_at_fault(const struct candidate *candidate);
 
 void candidate_init(struct candidate *candidate, int slot, const struct kernel_config *config);
 

@@ -37,6 +37,8 @@ void fixture_end(struct fixture *f);
 void set_script(const char *script);
 /* Opens the target on the scripted GPU with the fixture's caches. */
 void open_target(struct fixture *f, const char *backend);
+/* Hangs are real time that a test waits for: short deadlines. */
+void be_impatient(struct fixture *f);
 void close_target(struct fixture *f);
 
 /* Workers alive or zombie of this fixture. */

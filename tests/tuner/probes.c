@@ -125,6 +125,7 @@ static void broken_instructions_are_not_available(void **state)
                       "{\"match\": \"probe_group WG_SIZE=512\", \"what\": \"crash\"},"
                       "{\"match\": \"probe_barrier\", \"what\": \"error\"}"));
     open_target(&f, "gpu");
+    be_impatient(&f);
     check_ok(attune_probe(f.target, &probe));
     check_missing(&probe, "half.vload", "wrong result");
     check_missing(&probe, "half.f16c", "wrong result");

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,8 +49,8 @@ static int kill_worker(void *priv, const attune_tune_progress *progress)
     return 0;
 }
 
-/* As an operator or the kernel's memory killer might. */
-static void killed_worker_costs_one_test(void **state)
+/* As an operator or the kernel's memory killer might: the test is made again. */
+static void killed_worker_costs_no_test(void **state)
 {
     (void)state;
     struct fixture f;
@@ -63,8 +65,8 @@ static void killed_worker_costs_one_test(void **state)
     attune_tune_summary summary;
     tune(&f, &options, &result, &summary);
     assert_int_equal(summary.tests, 8);
-    assert_int_equal(summary.outcomes[ATTUNE_OUTCOME_CRASHED], 1);
-    assert_int_equal(count_records(summary.journal, "fault", "label", "crashed"), 1);
+    assert_int_equal(summary.outcomes[ATTUNE_OUTCOME_OK] + summary.outcomes[ATTUNE_OUTCOME_SLOW], 8);
+    assert_int_equal(count_records(summary.journal, "retry", "label", "environment"), 1);
     assert_true(result.time_ms > 0);
     fixture_end(&f);
 }
@@ -167,6 +169,129 @@ static void worker_dies_with_its_supervisor(void **state)
     fixture_end(&f); /* finds no folder */
 }
 
+/* While the tuner works, files may have 1 MiB only, too little for compilers: each worker from now on is refused by
+ * name. */
+static int limit_files(void *priv, const attune_tune_progress *progress)
+{
+    struct killing *k = priv;
+    if (strcmp(progress->phase, "search") || progress->tests != k->at_test)
+        return 0;
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){1 << 20, RLIM_INFINITY});
+    return kill_worker(k, progress);
+}
+
+static void environment_ends_the_run(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(HEALTHY);
+    open_target(&f, "gpu");
+    struct killing k = {&f, 3, NULL};
+    attune_tune_options options = budget(50);
+    options.progress = limit_files;
+    options.progress_priv = &k;
+    const attune_problem *problems[] = {f.problem};
+    attune_tune_result result;
+    attune_tune_summary summary;
+    attune_status status = attune_tune(f.target, problems, 1, &options, &result, &summary);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+    assert_int_equal(status, ATTUNE_ERROR_ENVIRONMENT);
+    assert_int_equal(summary.end, ATTUNE_TUNE_ENVIRONMENT);
+    assert_non_null(strstr(summary.reason, "(ulimit -f)"));
+    assert_string_equal(attune_last_error(), summary.reason);
+    assert_int_equal(summary.tests, 3);
+    assert_int_equal(summary.outcomes[ATTUNE_OUTCOME_CRASHED] + summary.outcomes[ATTUNE_OUTCOME_BUILD_FAILED], 0);
+    fixture_end(&f);
+}
+
+static void note_warning(void *priv, attune_log_level level, const char *message)
+{
+    (void)level;
+    snprintf(priv, 512, "%s", message);
+}
+
+/* A TMPDIR that cannot be used is named, and another folder taken; where none can be used, that is the error. */
+static void unusable_folders_are_named(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(HEALTHY);
+    char warning[512], file[400], fallback[sizeof f.temp + 8];
+    snprintf(file, sizeof file, "%s/file", f.root);
+    snprintf(fallback, sizeof fallback, "use %s", f.temp);
+    close(open(file, O_CREAT | O_WRONLY, 0600));
+    attune_target_options options = ATTUNE_TARGET_OPTIONS_INIT;
+    options.backend = "gpu";
+    options.cache_dir = f.cache;
+    options.log = note_warning;
+    options.log_priv = warning;
+    setenv("XDG_RUNTIME_DIR", f.temp, 1);
+    static const char *const reasons[] = {"No such file or directory", "Not a directory"};
+    for (int i = 0; i < 2; i++) {
+        setenv("TMPDIR", i ? file : "/nonexistent", 1);
+        warning[0] = '\0';
+        check_ok(attune_target_create(&f.target, &options));
+        if (!strstr(warning, i ? file : "TMPDIR /nonexistent") || !strstr(warning, reasons[i]) ||
+            !strstr(warning, fallback))
+            fail_msg("\"%s\"", warning);
+        attune_target_destroy(&f.target);
+    }
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){1 << 20, RLIM_INFINITY});
+    attune_status status = attune_target_create(&f.target, &options);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+    assert_int_equal(status, ATTUNE_ERROR_ENVIRONMENT);
+    assert_non_null(strstr(attune_last_error(), file));
+    assert_non_null(strstr(attune_last_error(), "(ulimit -f)"));
+    setenv("TMPDIR", f.temp, 1);
+    unsetenv("XDG_RUNTIME_DIR");
+    fixture_end(&f);
+}
+
+/* In a process of its own, whose limits and umask are its own. */
+static void few_descriptors_are_named(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    pid_t child = fork();
+    if (child == 0) {
+        attune_target_options options = ATTUNE_TARGET_OPTIONS_INIT;
+        options.backend = "gpu";
+        options.cache_dir = "";
+        attune_target *target;
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){16, 16});
+        attune_status status = attune_target_create(&target, &options);
+        _exit(status == ATTUNE_ERROR_ENVIRONMENT && strstr(attune_last_error(), "this process may have 16 (ulimit -n)")
+                  ? 0
+                  : 1);
+    }
+    int code;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+    fixture_end(&f);
+}
+
+/* The worker's folder and what it writes are readable to the worker. */
+static void umask_does_not_matter(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    set_script(HEALTHY);
+    mode_t before = umask(0777);
+    open_target(&f, "gpu");
+    char path[400];
+    struct stat folder, kernels;
+    snprintf(path, sizeof path, "%s/kernels", f.target->session.process.folder);
+    assert_int_equal(stat(f.target->session.process.folder, &folder) | stat(path, &kernels), 0);
+    umask(before);
+    assert_int_equal(folder.st_mode & 07777, 0700);
+    assert_int_equal(kernels.st_mode & 07777, 0700);
+    fixture_end(&f);
+}
+
 static void missing_worker_is_named(void **state)
 {
     (void)state;
@@ -224,15 +349,20 @@ static void descriptors_do_not_leak(void **state)
     fixture_end(&f);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     use_virtual_clock();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(killed_worker_costs_one_test),
+        cmocka_unit_test(killed_worker_costs_no_test),
         cmocka_unit_test(lost_device_ends_the_run),
         cmocka_unit_test(replaced_device_is_refused),
         cmocka_unit_test(growing_worker_is_stopped),
         cmocka_unit_test(worker_dies_with_its_supervisor),
+        cmocka_unit_test(environment_ends_the_run),
+        cmocka_unit_test(unusable_folders_are_named),
+        cmocka_unit_test(few_descriptors_are_named),
+        cmocka_unit_test(umask_does_not_matter),
         cmocka_unit_test(missing_worker_is_named),
         cmocka_unit_test(devices_are_listed),
         cmocka_unit_test(descriptors_do_not_leak),
