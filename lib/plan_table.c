@@ -121,7 +121,7 @@ static void add_point(struct table *table, struct shape_bucket bucket, const att
     plan->points[plan->num_points++] = (struct plan_point){.bucket = bucket, .shape = *shape};
 }
 
-/* The portfolio, then the entries. why[512] is set where no entry for this very shape answers. */
+/* The portfolio, then the entries. why[512] is set where no entry for this very shape answers that is tuned. */
 static attune_status answer(struct table *table, struct shape_bucket bucket, struct own *own, char *why)
 {
     struct attune_plan *plan = table->plan;
@@ -139,10 +139,10 @@ static attune_status answer(struct table *table, struct shape_bucket bucket, str
                                          choice->backend, &choice->limits, &plan->facts, &selection);
     if (status != ATTUNE_OK)
         return status;
-    bool tuned = !strcmp(selection.source, "tuned");
+    bool deep = !strcmp(selection.source, "tuned"), tuned = deep || !strcmp(selection.source, "shallow");
     *own = (struct own){add_candidate(table, &selection.config, selection.source), tuned,
                         tuned ? selection.entry.time_ms : 0};
-    if (!tuned)
+    if (!deep)
         copy_string(why, sizeof selection.why, selection.why);
     return ATTUNE_OK;
 }
@@ -171,8 +171,8 @@ static attune_status collect(struct table *table, const struct shape_list *list,
             return status;
         const char *source = table->candidates[own.candidate].source;
         log_message(&plan->context->logger, ATTUNE_LOG_DEBUG, "plan: %d x %d queries, %d keys: %s", shape->batch,
-                    shape->q_len, shape->kv_len, own.tuned ? "tuned" : why);
-        if (policy == ATTUNE_CACHED_ONLY && !own.tuned) {
+                    shape->q_len, shape->kv_len, why[0] ? why : "tuned");
+        if (policy == ATTUNE_CACHED_ONLY && why[0]) {
             if (list->named) {
                 char what[640];
                 snprintf(what, sizeof what, "options.shapes[%zu] (batch %d, q_len %d, kv_len %d): %s", i, shape->batch,

@@ -65,6 +65,7 @@ attune_status check_store_entry(attune_context *where, const attune_problem *pro
     entry.q_len = entry.kv_len = entry.batch = 1;
     entry.time_ms = entry.default_ms = entry.gain = entry.gain_low = entry.gain_high = 1;
     entry.samples = 1;
+    entry.depth = (struct cache_depth){.known = 1, .exhausted = 1};
     snprintf(entry.tool_version, sizeof entry.tool_version, "0");
     entry.receipt.valid = 1;
     memcpy(entry.receipt.device_name, entry.key.device_name, sizeof entry.receipt.device_name);

@@ -482,7 +482,7 @@ static void a_plans_problem_is_what_the_tuner_takes(void **state)
     options.num_shapes = 2;
     assert_int_equal(attune_plan_create(context, &desc, layout, &options, &plan), ATTUNE_ERROR_NOT_TUNED);
     open_target(&f, "gpu");
-    attune_tune_options tuning = budget(3);
+    attune_tune_options tuning = budget(8);
     attune_tune_result result;
     attune_tune_summary summary;
     tune(&f, &tuning, &result, &summary);

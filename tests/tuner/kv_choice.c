@@ -176,7 +176,7 @@ static void padded_layouts_can_be_tuned(void **state)
     attune_plan_options how = ATTUNE_PLAN_OPTIONS_INIT;
     how.shapes = &shape;
     how.num_shapes = 1;
-    how.budget_tests = 2;
+    how.budget_tests = 8;
     static const int padded[] = {2, 5, 6};
     for (int i = 0; i < 4; i++) {
         attune_kv_layout_options strides = choice.candidates[padded[i % 3]].layout;
