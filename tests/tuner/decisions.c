@@ -188,7 +188,7 @@ static void default_at_fault_is_replaced(void **state)
     tune(&f, &options, &result, &summary);
     assert_int_equal(result.promoted, 1);
     assert_true(fabs(result.gain - 1 / 0.7) < 0.1);
-    assert_non_null(strstr(result.reason, "the gain is over plain_row, the next default: simt_tile is wrong"));
+    assert_non_null(strstr(result.reason, ", the next default: simt_tile is wrong"));
     fixture_end(&f);
 }
 

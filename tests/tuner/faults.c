@@ -104,7 +104,8 @@ static void run_case(void **state)
         assert_non_null(strstr(result.reason, "untuned default could not be compared with"));
         assert_true(!result.entry_path[0] && !result.promoted);
     } else if (summary.outcomes[ATTUNE_OUTCOME_OK]) { /* compared with the next default */
-        assert_non_null(strstr(result.reason, "the gain is over plain_row, the next default: simt_tile is"));
+        if (c->outcome != ATTUNE_OUTCOME_BUILD_FAILED) /* that is known since the search */
+            assert_non_null(strstr(result.reason, ", the next default: simt_tile is"));
         assert_true(result.gain > 0);
         assert_null(strstr(result.config, "BLOCK_Q=32,"));
         assert_true(result.time_ms > 0);
