@@ -2,7 +2,8 @@
 //
 // Operations on a KV cache: append, copy pages, export, import. All move rows of head_dim elements, one per token and KV head:
 //
-//   append   k, v [token, head, dim] (SRC_TYPE)  ->  slot slot_mapping[token] of the cache (KV_TYPE); -1: nowhere
+//   append   k, v [token, head, dim] (SRC_TYPE)  ->  slot slot_mapping[token] of the cache (KV_TYPE); -1: nowhere. Without a
+//                                                    slot_mapping: slot token, which converts rows to rows
 //   copy     page pages[i][0]                    ->  page pages[i][1], of the same cache or another of its layout
 //   export   the tokens of a list of pages       ->  k, v [token, head, dim] (KV_TYPE)
 //   import   k, v [token, head, dim] (KV_TYPE)   ->  the tokens of a list of pages
@@ -134,7 +135,7 @@ kernel ATTRIBUTES void kv_append(global const SRC_T *k_from, global const SRC_T 
                                  global DST_T *v_to, global const int *slot_mapping, struct kv_args args)
 {
     for (long t = share_begin(args.count); t < share_end(args.count); t++) {
-        int slot = slot_mapping[args.index_offset + t * args.index_stride];
+        int slot = slot_mapping ? slot_mapping[args.index_offset + t * args.index_stride] : (int)t;
         if (slot < 0)
             continue;
         int page = slot / args.page_size, token = slot - page * args.page_size;

@@ -88,11 +88,20 @@ static attune_status check_dtypes(const attune_attention_desc *desc)
     const struct {
         const char *name;
         attune_dtype dtype;
-    } dtypes[] = {{"q_dtype", desc->q_dtype}, {"kv_dtype", desc->kv_dtype}, {"o_dtype", desc->o_dtype}};
-    for (size_t i = 0; i < 3; i++)
+    } dtypes[] = {{"q_dtype", desc->q_dtype},
+                  {"kv_dtype", desc->kv_dtype},
+                  {"o_dtype", desc->o_dtype},
+                  {"new_kv_dtype", desc_new_kv_dtype(desc)}};
+    for (size_t i = 0; i < 4; i++)
         if (!dtype_size(dtypes[i].dtype))
             return set_error(ATTUNE_ERROR_DTYPE, "%s is %d; it must be 1 (fp32), 2 (fp16) or 3 (bf16)", dtypes[i].name,
                              (int)dtypes[i].dtype);
+    if (desc->operation != ATTUNE_EXTEND && desc_new_kv_dtype(desc) != desc->kv_dtype)
+        return set_error(ATTUNE_ERROR_DTYPE,
+                         "new_kv_dtype is %d (%s) beside kv_dtype %d (%s); only extend has new K and V beside a cache, "
+                         "others take 0 or kv_dtype",
+                         (int)desc->new_kv_dtype, dtype_name(desc->new_kv_dtype), (int)desc->kv_dtype,
+                         dtype_name(desc->kv_dtype));
     return ATTUNE_OK;
 }
 
@@ -129,6 +138,11 @@ attune_status desc_supported(const attune_attention_desc *desc)
 int32_t desc_head_dim_vo(const attune_attention_desc *desc)
 {
     return desc->head_dim_vo ? desc->head_dim_vo : desc->head_dim_qk;
+}
+
+attune_dtype desc_new_kv_dtype(const attune_attention_desc *desc)
+{
+    return desc->new_kv_dtype ? desc->new_kv_dtype : desc->kv_dtype;
 }
 
 float desc_scale(const attune_attention_desc *desc)

@@ -19,6 +19,8 @@ attune_status desc_supported(const attune_attention_desc *desc);
 
 /* head_dim_vo with its default resolved. */
 int32_t desc_head_dim_vo(const attune_attention_desc *desc);
+/* new_kv_dtype with its default resolved. */
+attune_dtype desc_new_kv_dtype(const attune_attention_desc *desc);
 /* scale with its default resolved. */
 float desc_scale(const attune_attention_desc *desc);
 

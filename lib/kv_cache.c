@@ -319,6 +319,17 @@ attune_status attune_kv_append(attune_kv_launcher *launcher, const attune_kv_app
     return status == ATTUNE_OK ? enqueue(&run, APPEND, queue, num_wait, wait, event) : status;
 }
 
+static attune_status append_kernel(const struct attune_kv_launcher *launcher, struct kv_command *out)
+{
+    cl_int code;
+    *out = (struct kv_command){NULL, launcher->global, launcher->local};
+    out->kernel = clCreateKernel(launcher->program, kernel_names[APPEND], &code);
+    if (code == CL_SUCCESS)
+        return ATTUNE_OK;
+    out->kernel = NULL;
+    return cl_error(code, "clCreateKernel of an append");
+}
+
 attune_status kv_append_command(const attune_context *context, attune_kv_launcher *launcher,
                                 const attune_kv_append_args *args, struct kv_command *out)
 {
@@ -332,12 +343,43 @@ attune_status kv_append_command(const attune_context *context, attune_kv_launche
     struct operation_run run;
     if ((status = bind_append(launcher, args, &run)) != ATTUNE_OK)
         return status;
-    cl_int code;
-    out->kernel = clCreateKernel(launcher->program, kernel_names[APPEND], &code);
-    if (code == CL_SUCCESS)
-        return set_args(&run, out->kernel); /* the caller releases the kernel */
-    out->kernel = NULL;
-    return cl_error(code, "clCreateKernel of an append");
+    status = append_kernel(launcher, out);
+    return status == ATTUNE_OK ? set_args(&run, out->kernel) : status; /* the caller releases the kernel */
+}
+
+/* ---- rows to rows */
+
+attune_status kv_convert_create(attune_context *context, const attune_attention_desc *desc, attune_kv_launcher **out)
+{
+    attune_kv_layout_options rows = ATTUNE_KV_LAYOUT_OPTIONS_INIT;
+    rows.dtype = desc->kv_dtype;
+    rows.num_kv_heads = desc->num_kv_heads;
+    rows.head_dim_qk = desc->head_dim_qk;
+    rows.head_dim_vo = desc->head_dim_vo;
+    rows.num_slots = 1; /* nothing asks how many there are */
+    struct attune_kv_layout layout;
+    attune_status status = kv_layout_init(context, &rows, &layout);
+    return status == ATTUNE_OK ? attune_kv_launcher_create(&layout, desc->new_kv_dtype, out) : status;
+}
+
+attune_status kv_convert_kernel(const attune_kv_launcher *launcher, struct kv_command *out)
+{
+    return append_kernel(launcher, out);
+}
+
+attune_status kv_convert_set(const attune_kv_launcher *launcher, cl_kernel kernel, const struct kv_convert *c)
+{
+    const struct attune_kv_layout *layout = &launcher->layout;
+    const struct operation_run run = {
+        .memory = {[ARG_K_FROM] = c->k, [ARG_V_FROM] = c->v, [ARG_K_TO] = c->workspace, [ARG_V_TO] = c->workspace},
+        .args = {.k_from = {c->k_at.offset, 0, c->k_at.stride_token, c->k_at.stride_head},
+                 .v_from = {c->v_at.offset, 0, c->v_at.stride_token, c->v_at.stride_head},
+                 .k_to = {c->k_to, layout->k.page, layout->k.token, layout->k.head},
+                 .v_to = {c->v_to, layout->v.page, layout->v.token, layout->v.head},
+                 .count = c->tokens,
+                 .num_heads = layout->num_kv_heads,
+                 .page_size = 1}};
+    return set_args(&run, kernel);
 }
 
 /* Rows of a page in the order of memory, as kv_args says. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "desc.h"
+#include "kv_cache.h"
 #include "measure_plan.h"
 
 #define MAX_SHAPES 1024
@@ -98,6 +99,8 @@ static attune_status fill(struct attune_plan *plan, const attune_plan_options *o
         if (status == ATTUNE_OK)
             status = plan_choose_working(plan, &list, options);
     }
+    if (status == ATTUNE_OK && plan->desc.new_kv_dtype)
+        status = kv_convert_create(plan->context, &plan->desc, &plan->convert);
     if (status == ATTUNE_OK && options->validate)
         status = plan_compile_check(plan);
     const struct kernel_facts *facts = &plan->facts;
@@ -145,6 +148,8 @@ attune_status attune_plan_create(attune_context *context, const attune_attention
     if (!plan->desc.head_dim_vo)
         plan->desc.head_dim_vo = desc->head_dim_qk;
     plan->desc.scale = desc_scale(desc);
+    if (desc_new_kv_dtype(desc) == desc->kv_dtype)
+        plan->desc.new_kv_dtype = (attune_dtype)0;
     if (layout) {
         plan->has_layout = true;
         plan->layout = *layout;
@@ -166,6 +171,7 @@ void attune_plan_destroy(attune_plan **address)
     for (int32_t i = 0; i < plan->num_configs; i++)
         if (plan->configs[i].program)
             clReleaseProgram(plan->configs[i].program);
+    attune_kv_launcher_destroy(&plan->convert);
     if (plan->check)
         clReleaseProgram(plan->check);
     if (plan->merge.program)

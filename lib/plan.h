@@ -47,6 +47,7 @@ struct attune_plan {
     struct plan_config configs[PLAN_MAX_CONFIGS];
     struct merge_program merge;
     struct plan_point *points;
+    attune_kv_launcher *convert; /* new rows of another type than the cache's: their kernel; else NULL */
     cl_program check; /* debug mode: kernels/check_pages.cl; else NULL */
     char signature[HASH_HEX_SIZE]; /* equal for plans that one schedule serves */
 };

@@ -94,6 +94,8 @@ static attune_status make_text(struct attune_problem *problem)
         strbuf_printf(&text, ",dv=%d", (int)desc->head_dim_vo);
     strbuf_printf(&text, ",q=%s,kv=%s", dtype_name(desc->q_dtype),
                   problem->extras & EXTRA_INT8_KV ? "int8" : dtype_name(desc->kv_dtype));
+    if (desc->new_kv_dtype)
+        strbuf_printf(&text, ",newkv=%s", dtype_name(desc->new_kv_dtype));
     if (desc->o_dtype != desc->q_dtype)
         strbuf_printf(&text, ",o=%s", dtype_name(desc->o_dtype));
     strbuf_printf(&text, ",prec=%s,causal=%d", desc->precision == ATTUNE_FAST ? "fast" : "strict",
@@ -188,6 +190,8 @@ attune_status problem_finish(struct attune_problem *problem)
     if ((status = desc_validate(&desc)) || (status = check_cache(problem)) || (status = check_lengths(problem)))
         return status;
     problem->desc.head_dim_vo = desc_head_dim_vo(&desc);
+    if (desc_new_kv_dtype(&desc) == desc.kv_dtype)
+        problem->desc.new_kv_dtype = (attune_dtype)0;
     problem->desc.scale = 0;
     if (desc_scale(&problem->desc) != desc_scale(&desc)) /* one text for each problem: the default has no field */
         problem->desc.scale = desc.scale;
@@ -390,6 +394,8 @@ double attune_problem_bytes(const attune_problem *problem)
     double kv_row =
         problem->extras & EXTRA_INT8_KV ? kv_dims + 2 * sizeof(float) : kv_dims * (double)dtype_size(desc->kv_dtype);
     double q_row = dim_qk * (double)dtype_size(desc->q_dtype) + dim_vo * (double)dtype_size(desc->o_dtype);
+    if (desc->new_kv_dtype) /* of the keys, so many are read as they are given */
+        keys += queries * ((double)dtype_size(desc->new_kv_dtype) / (double)dtype_size(desc->kv_dtype) - 1);
     return keys * desc->num_kv_heads * kv_row + queries * desc->num_q_heads * q_row;
 }
 

@@ -17,6 +17,7 @@ enum field {
     F_DV,
     F_Q,
     F_KV,
+    F_NEWKV,
     F_O,
     F_PREC,
     F_CAUSAL,
@@ -40,9 +41,10 @@ enum field {
     NUM_FIELDS
 };
 
-static const char *const field_names[NUM_FIELDS] = {
-    "hq",    "hkv",   "d",    "dv",   "q",   "kv",   "o",     "prec",  "causal", "align",  "window", "wright", "cap",
-    "scale", "sinks", "tree", "bias", "mla", "page", "order", "kvpad", "table", "batch",  "prefix", "kvlen",  "new"};
+static const char *const field_names[NUM_FIELDS] = {"hq",    "hkv",   "d",      "dv",     "q",      "kv",     "newkv",
+                                                    "o",     "prec",  "causal", "align",  "window", "wright", "cap",
+                                                    "scale", "sinks", "tree",   "bias",   "mla",    "page",   "order",
+                                                    "kvpad", "table", "batch",  "prefix", "kvlen",  "new"};
 
 /* A field's value inside the text; text is NULL where the field was not given. */
 struct value {
@@ -170,13 +172,14 @@ static attune_status read_dtypes(const struct value *values, struct attune_probl
     static const char *const names[] = {"fp32", "fp16", "bf16", "int8"};
     static const attune_dtype dtypes[] = {ATTUNE_FP32, ATTUNE_FP16, ATTUNE_BF16, (attune_dtype)0};
     attune_attention_desc *desc = &problem->desc;
-    int q = 0, kv = 0, o = -1;
+    int q = 0, kv = 0, fresh = -1, o = -1;
     attune_status status;
     if ((status = read_word(values, F_Q, names, 3, &q)) || (status = read_word(values, F_KV, names, 4, &kv)) ||
-        (status = read_word(values, F_O, names, 3, &o)))
+        (status = read_word(values, F_NEWKV, names, 3, &fresh)) || (status = read_word(values, F_O, names, 3, &o)))
         return status;
     desc->q_dtype = dtypes[q];
     desc->kv_dtype = dtypes[kv];
+    desc->new_kv_dtype = fresh < 0 ? (attune_dtype)0 : dtypes[fresh];
     desc->o_dtype = dtypes[o < 0 ? q : o];
     if (kv == 3)
         problem->extras |= EXTRA_INT8_KV;

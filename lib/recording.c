@@ -55,12 +55,27 @@ static attune_status add_kernel(struct recorded_command *command, cl_program pro
     return code == CL_SUCCESS ? ATTUNE_OK : cl_error(code, "a kernel of a recording");
 }
 
+static attune_status add_convert(struct attune_recording *recording, const struct attune_plan *plan,
+                                 const struct kv_convert *convert)
+{
+    struct kv_command c;
+    attune_status status = kv_convert_kernel(plan->convert, &c);
+    if (status != ATTUNE_OK)
+        return status;
+    recording->commands[recording->num_commands++] =
+        (struct recorded_command){c.kernel, c.global, c.local, PHASE_BEFORE};
+    return kv_convert_set(plan->convert, c.kernel, convert);
+}
+
 static attune_status add_run(struct attune_recording *recording, struct tensor_set *set, const struct attune_plan *plan,
                              const struct attune_schedule *schedule, const attune_attention_args *in)
 {
     struct launch_memory memory = {0};
     struct attention_args args;
-    attune_status status = run_bind(set, plan, schedule, in, &memory, &args);
+    struct kv_convert convert;
+    attune_status status = run_bind(set, plan, schedule, in, &memory, &args, &convert);
+    if (status == ATTUNE_OK && convert.tokens)
+        status = add_convert(recording, plan, &convert);
     for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++) {
         const struct plan_config *config = &plan->configs[i];
         struct recorded_command *command =

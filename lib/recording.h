@@ -7,8 +7,8 @@
 #include "run.h"
 #include "schedule.h"
 
-/* The update of the schedule, the append, the configurations, the merge. */
-#define RECORDING_MAX_COMMANDS (2 + PLAN_MAX_CONFIGS + 1)
+/* The update of the schedule, the append, the conversion of new rows, the configurations, the merge. */
+#define RECORDING_MAX_COMMANDS (3 + PLAN_MAX_CONFIGS + 1)
 
 /* A command waits for those of the phase before it. */
 enum recorded_phase { PHASE_BEFORE, PHASE_CONFIGS, PHASE_MERGE };

@@ -37,6 +37,8 @@ attune_status attune_launcher_create(const attune_plan *plan, attune_launcher **
         status = create_kernel(plan->merge.program, "merge_states", &launcher->merge_states);
     for (int32_t i = 0; status == ATTUNE_OK && i < plan->num_configs; i++)
         status = create_kernel(plan->configs[i].program, "attention", &launcher->kernels[i]);
+    if (status == ATTUNE_OK && plan->convert)
+        status = kv_convert_kernel(plan->convert, &launcher->convert);
     if (status == ATTUNE_OK)
         status = validator_create(plan, &launcher->validator);
     if (status != ATTUNE_OK)
@@ -58,14 +60,29 @@ void attune_launcher_destroy(attune_launcher **address)
         clReleaseKernel(launcher->merge);
     if (launcher->merge_states)
         clReleaseKernel(launcher->merge_states);
+    if (launcher->convert.kernel)
+        clReleaseKernel(launcher->convert.kernel);
     validator_destroy(&launcher->validator);
     free(launcher);
 }
 
-/* Partial outputs, then two numbers for the sum of each: see kernels/abi.clh. */
-static int64_t workspace_floats(const attune_plan *plan, const attune_schedule *schedule)
+/* Partial outputs, then two numbers for the sum of each (kernels/abi.clh); then the new rows of K and of V where they are converted. In bytes, of which the
+ * rows start at multiples of 64. */
+struct workspace_shape {
+    int64_t k, v, end;
+};
+
+static struct workspace_shape workspace_of(const attune_plan *plan, const attune_schedule *schedule)
 {
-    return schedule->bounds.partial_rows * (plan->desc.head_dim_vo + 2);
+    const attune_attention_desc *d = &plan->desc;
+    int64_t partial = schedule->bounds.partial_rows * (d->head_dim_vo + 2) * (int64_t)sizeof(float);
+    if (!plan->convert)
+        return (struct workspace_shape){.end = partial};
+    int64_t heads = schedule->rules.max_q_tokens * d->num_kv_heads, element = (int64_t)dtype_size(d->kv_dtype);
+    struct workspace_shape shape = {.k = (partial + 63) / 64 * 64};
+    shape.v = shape.k + (heads * d->head_dim_qk * element + 63) / 64 * 64;
+    shape.end = shape.v + (heads * d->head_dim_vo * element + 63) / 64 * 64;
+    return shape;
 }
 
 attune_status run_check_pair(const struct attune_plan *plan, const struct attune_schedule *schedule)
@@ -81,7 +98,7 @@ attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_s
         return set_error(ATTUNE_ERROR_NULL_ARGUMENT, "%s is NULL", !plan ? "plan" : !schedule ? "schedule" : "bytes");
     attune_status status = run_check_pair(plan, schedule);
     if (status == ATTUNE_OK)
-        *bytes = (size_t)workspace_floats(plan, schedule) * sizeof(float);
+        *bytes = (size_t)workspace_of(plan, schedule).end;
     return status;
 }
 
@@ -129,7 +146,7 @@ static attune_status bind_contiguous(struct tensor_set *set, const struct attune
                                work,
                                true};
     const struct expected k = {"k",
-                               d->kv_dtype,
+                               desc_new_kv_dtype(d),
                                keys,
                                d->num_kv_heads,
                                d->head_dim_qk,
@@ -138,7 +155,7 @@ static attune_status bind_contiguous(struct tensor_set *set, const struct attune
                                fresh,
                                false};
     const struct expected v = {"v",
-                               d->kv_dtype,
+                               desc_new_kv_dtype(d),
                                keys,
                                d->num_kv_heads,
                                d->head_dim_vo,
@@ -249,18 +266,45 @@ static attune_status bind_cache(struct tensor_set *set, const struct attune_plan
     return bind_pages(set, plan, schedule, in, memory, out);
 }
 
-/* Where this step's split items leave their partial results. */
+static bool converts(const struct attune_plan *plan, const struct attune_schedule *schedule)
+{
+    return plan->convert && schedule->q_tokens && schedule->new_tokens;
+}
+
+/* The kernels read the new rows where they are converted to. */
+static void redirect_new_rows(const struct attune_plan *plan, const struct attune_schedule *schedule,
+                              const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out,
+                              struct kv_convert *convert)
+{
+    const attune_attention_desc *d = &plan->desc;
+    struct workspace_shape shape = workspace_of(plan, schedule);
+    int64_t begin = (int64_t)in->workspace.byte_offset, element = (int64_t)dtype_size(d->kv_dtype);
+    *convert = (struct kv_convert){.tokens = schedule->new_tokens,
+                                   .k = &in->k,
+                                   .v = &in->v,
+                                   .k_at = {out->k_offset, out->k_stride_token, out->k_stride_head},
+                                   .v_at = {out->v_offset, out->v_stride_token, out->v_stride_head},
+                                   .workspace = &in->workspace,
+                                   .k_to = (begin + shape.k) / element,
+                                   .v_to = (begin + shape.v) / element};
+    memory->arg[LAUNCH_K] = memory->arg[LAUNCH_V] = memory->arg[LAUNCH_WORKSPACE];
+    out->k_offset = convert->k_to, out->v_offset = convert->v_to;
+    out->k_stride_token = (int64_t)d->num_kv_heads * d->head_dim_qk, out->k_stride_head = d->head_dim_qk;
+    out->v_stride_token = (int64_t)d->num_kv_heads * d->head_dim_vo, out->v_stride_head = d->head_dim_vo;
+}
+
+/* Where this step's split items leave their partial results, and where its new rows are converted to. */
 static attune_status bind_workspace(struct tensor_set *set, const struct attune_plan *plan,
                                     const struct attune_schedule *schedule, const attune_attention_args *in,
                                     struct launch_memory *memory, struct attention_args *out)
 {
-    if (!schedule->list.merge_rows)
+    if (!schedule->list.merge_rows && !converts(plan, schedule))
         return ATTUNE_OK;
     const struct expected workspace = {.name = "workspace",
                                        .dtype = ATTUNE_FP32,
                                        .tokens = 1,
                                        .heads = 1,
-                                       .dim = workspace_floats(plan, schedule),
+                                       .dim = workspace_of(plan, schedule).end / (int64_t)sizeof(float),
                                        .required = true,
                                        .output = true};
     attune_status status =
@@ -376,18 +420,47 @@ static attune_status enqueue(struct attune_launcher *launcher, const struct attu
     return status;
 }
 
+/* The same behind the conversion of the new rows. */
+static attune_status enqueue_converted(struct attune_launcher *launcher, const struct attune_schedule *schedule,
+                                       const struct launch_memory *memory, struct attention_args *args,
+                                       const struct kv_convert *convert, cl_command_queue queue, cl_uint num_wait,
+                                       const cl_event *wait, cl_event *event)
+{
+    const struct kv_command *command = &launcher->convert;
+    cl_event converted = NULL;
+    bool out_of_order;
+    attune_status status = run_is_out_of_order(queue, &out_of_order);
+    if (status != ATTUNE_OK ||
+        (status = kv_convert_set(launcher->plan->convert, command->kernel, convert)) != ATTUNE_OK)
+        return status;
+    cl_int code = clEnqueueNDRangeKernel(queue, command->kernel, 1, NULL, &command->global, &command->local, num_wait,
+                                         wait, out_of_order ? &converted : NULL);
+    if (code != CL_SUCCESS)
+        return cl_error(code, "clEnqueueNDRangeKernel(conversion of new rows)");
+    status = enqueue(launcher, schedule, memory, args, queue, out_of_order, out_of_order ? &converted : NULL, event);
+    if (converted)
+        clReleaseEvent(converted);
+    return status;
+}
+
 attune_status run_bind(struct tensor_set *set, const struct attune_plan *plan, const struct attune_schedule *schedule,
-                       const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out)
+                       const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out,
+                       struct kv_convert *convert)
 {
     attune_status status;
+    convert->tokens = 0;
     *out = (struct attention_args){.scale = plan->desc.scale, .num_q_heads = plan->desc.num_q_heads};
     if ((status = bind_contiguous(set, plan, schedule, in, memory, out)) != ATTUNE_OK)
         return status;
     if (plan->has_layout && (status = bind_cache(set, plan, schedule, in, memory, out)) != ATTUNE_OK)
         return status;
     memory->arg[LAUNCH_SCHEDULE].cl = schedule->buffers[schedule->current].device;
-    status = bind_workspace(set, plan, schedule, in, memory, out);
-    return status == ATTUNE_OK ? check_apart(set) : status;
+    if ((status = bind_workspace(set, plan, schedule, in, memory, out)) != ATTUNE_OK ||
+        (status = check_apart(set)) != ATTUNE_OK)
+        return status;
+    if (converts(plan, schedule))
+        redirect_new_rows(plan, schedule, in, memory, out, convert);
+    return ATTUNE_OK;
 }
 
 attune_status attune_attention_run(attune_launcher *launcher, const attune_schedule *schedule,
@@ -413,9 +486,12 @@ attune_status attune_attention_run(attune_launcher *launcher, const attune_sched
     struct attention_args args;
     struct tensor_set set;
     tensor_set_start(&set, plan->context);
-    if ((status = run_bind(&set, plan, schedule, in, &memory, &args)) != ATTUNE_OK)
+    struct kv_convert convert;
+    if ((status = run_bind(&set, plan, schedule, in, &memory, &args, &convert)) != ATTUNE_OK)
         return status;
     if (plan->check && (status = validate(launcher, schedule, in, &memory, &args, queue, num_wait, wait)) != ATTUNE_OK)
         return status;
-    return enqueue(launcher, schedule, &memory, &args, queue, num_wait, wait, event);
+    return convert.tokens
+               ? enqueue_converted(launcher, schedule, &memory, &args, &convert, queue, num_wait, wait, event)
+               : enqueue(launcher, schedule, &memory, &args, queue, num_wait, wait, event);
 }

@@ -3,6 +3,7 @@
 #ifndef ATTUNE_RUN_H
 #define ATTUNE_RUN_H
 
+#include "kv_cache.h"
 #include "launch.h"
 #include "plan.h"
 #include "tensor.h"
@@ -12,6 +13,7 @@ struct attune_launcher {
     const struct attune_plan *plan;
     cl_kernel kernels[PLAN_MAX_CONFIGS];
     cl_kernel merge, merge_states;
+    struct kv_command convert; /* where the plan converts new rows */
     struct validator validator;
 };
 
@@ -19,9 +21,10 @@ struct attune_launcher {
 attune_status run_check_pair(const struct attune_plan *plan, const struct attune_schedule *schedule);
 
 /* Checks every tensor of a run of the schedule's list, also against those of the set, and fills the kernels' arguments
- * but for segment and num_groups. */
+ * but for segment and num_groups; convert: what must be done before. */
 attune_status run_bind(struct tensor_set *set, const struct attune_plan *plan, const struct attune_schedule *schedule,
-                       const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out);
+                       const attune_attention_args *in, struct launch_memory *memory, struct attention_args *out,
+                       struct kv_convert *convert);
 
 attune_status run_is_out_of_order(cl_command_queue queue, bool *out);
 

@@ -74,8 +74,11 @@ static attune_status check_size(const struct set_member *m, const attune_tensor 
                          t->byte_offset, m->size);
     if ((size_t)m->touched.bytes > m->size - t->byte_offset)
         return set_error(ATTUNE_ERROR_BUFFER_TOO_SMALL,
-                         "%s needs %lld elements of %zu bytes from byte_offset %zu; its buffer has %zu bytes", e->name,
-                         (long long)extent, dtype_size(e->dtype), t->byte_offset, m->size);
+                         "%s needs %lld elements of %zu bytes from byte_offset %zu; its buffer has %zu bytes%s",
+                         e->name, (long long)extent, dtype_size(e->dtype), t->byte_offset, m->size,
+                         (size_t)m->touched.bytes == 2 * (m->size - t->byte_offset)
+                             ? ", half of that: do they have the type that the descriptor says?"
+                             : "");
     return ATTUNE_OK;
 }
 

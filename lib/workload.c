@@ -57,25 +57,34 @@ static size_t tensor_elements(const struct workload_tensor *tensor)
     return tensor->bytes / dtype_size(tensor->dtype);
 }
 
+static float rounded(float value, attune_dtype dtype)
+{
+    return dtype == ATTUNE_FP16   ? half_to_float(float_to_half(value))
+           : dtype == ATTUNE_BF16 ? bf16_to_float(float_to_bf16(value))
+                                  : value;
+}
+
 static void store(struct workload_tensor *tensor, size_t index, float value)
 {
-    uint16_t *narrow = tensor->data;
-    if (tensor->dtype == ATTUNE_FP32) {
-        tensor->widened[index] = value;
-    } else if (tensor->dtype == ATTUNE_FP16) {
-        narrow[index] = float_to_half(value);
-        tensor->widened[index] = half_to_float(narrow[index]);
-    } else {
-        narrow[index] = float_to_bf16(value);
-        tensor->widened[index] = bf16_to_float(narrow[index]);
-    }
+    if (tensor->dtype == ATTUNE_FP32)
+        ((float *)tensor->data)[index] = value;
+    else
+        ((uint16_t *)tensor->data)[index] = tensor->dtype == ATTUNE_FP16 ? float_to_half(value) : float_to_bf16(value);
+    value = rounded(value, tensor->dtype);
+    tensor->widened[index] = tensor->attended ? rounded(value, tensor->attended) : value;
+}
+
+/* The values of an fp32 tensor that count as they are need no second copy. */
+static bool is_its_own(const struct workload_tensor *tensor)
+{
+    return tensor->dtype == ATTUNE_FP32 && !tensor->attended;
 }
 
 static attune_status allocate(struct workload_tensor *tensor)
 {
     size_t elements = tensor_elements(tensor);
     tensor->data = malloc(tensor->bytes);
-    tensor->widened = tensor->dtype == ATTUNE_FP32 ? tensor->data : malloc(elements * sizeof(float));
+    tensor->widened = is_its_own(tensor) ? tensor->data : malloc(elements * sizeof(float));
     if (!tensor->data || !tensor->widened)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a tensor of %zu bytes", tensor->bytes);
     for (size_t i = 0; i < elements; i++)
@@ -90,7 +99,9 @@ static attune_status allocate_all(struct workload *workload)
     /* Overcommitting systems grant anything and stop the process later. */
     double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), needed = 0;
     for (int i = 0; i < 5; i++)
-        needed += (double)tensors[i]->bytes + (tensors[i]->dtype == ATTUNE_FP32 ? 0 : (double)tensors[i]->bytes * 2);
+        if (tensors[i]->bytes)
+            needed += (double)tensors[i]->bytes +
+                      (is_its_own(tensors[i]) ? 0 : (double)tensor_elements(tensors[i]) * sizeof(float));
     if (needed > memory)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "the workload's tensors take %.0f bytes; the host has %.0f",
                          needed, memory);
@@ -252,9 +263,11 @@ static attune_status plan_shapes(const struct source *from, struct workload *out
     attune_status status;
     if ((status = shape(&out->q, "q", desc->q_dtype, out->q_tokens, desc->num_q_heads, dim_qk, options)) ||
         (status = shape(&out->o, "o", desc->o_dtype, out->q_tokens, desc->num_q_heads, dim_vo, options)) ||
-        (has_new && (status = shape(&out->k, "k", desc->kv_dtype, new_tokens, heads, dim_qk, options))) ||
-        (has_new && (status = shape(&out->v, "v", desc->kv_dtype, new_tokens, heads, dim_vo, options))))
+        (has_new && (status = shape(&out->k, "k", desc_new_kv_dtype(desc), new_tokens, heads, dim_qk, options))) ||
+        (has_new && (status = shape(&out->v, "v", desc_new_kv_dtype(desc), new_tokens, heads, dim_vo, options))))
         return status;
+    if (desc_new_kv_dtype(desc) != desc->kv_dtype)
+        out->k.attended = out->v.attended = desc->kv_dtype;
     return has_cache ? workload_shape_cache(problem, options, out) : ATTUNE_OK;
 }
 

@@ -35,12 +35,13 @@ struct workload_options {
  * element is allocated, so that device buffers can be made of tensors without tokens. */
 struct workload_tensor {
     attune_dtype dtype;
+    attune_dtype attended; /* the type that values are rounded to before they count; 0 = dtype */
     int64_t tokens, dim;
     int64_t stride_page, stride_token, stride_head,
         offset; /* elements; stride_page: caches only. That of slots is stride_token */
     size_t bytes;
     void *data;     /* bytes, as stored */
-    float *widened; /* the same elements as float; for fp32 it is data itself */
+    float *widened; /* the same elements as they count, as float; for fp32 that counts as it is it is data itself */
 };
 
 struct workload {

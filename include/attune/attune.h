@@ -284,11 +284,15 @@ typedef struct attune_attention_desc {
     int32_t window_right; /* keys after self that are kept; -1 = off. This version: -1 only */
     float softcap;        /* s = softcap * tanh(s / softcap); 0 = off. This version: 0 only */
     float scale;          /* 1e-30 to 1e30; 0 = 1 / sqrt(head_dim_qk) */
+    /* EXTEND: type of the new k and v beside Q, as activations have it; 0 = kv_dtype. Rows of another type are rounded to nearest even to
+     * kv_dtype first, as by attune_kv_append, so that a key counts the same now and when it is read from the cache. Each run does it,
+     * in its workspace. */
+    attune_dtype new_kv_dtype;
 } attune_attention_desc;
 
 #define ATTUNE_ATTENTION_DESC_INIT                                                                                     \
     {sizeof(attune_attention_desc), ATTUNE_PREFILL, 0, 0, 0, 0, ATTUNE_FP32, ATTUNE_FP32, ATTUNE_FP32, ATTUNE_STRICT,  \
-     ATTUNE_MASK_CAUSAL, ATTUNE_BOTTOM_RIGHT, -1, -1, 0.0f, 0.0f}
+     ATTUNE_MASK_CAUSAL, ATTUNE_BOTTOM_RIGHT, -1, -1, 0.0f, 0.0f, (attune_dtype)0}
 
 /* The same as the macro, for callers that cannot use it. desc must not be NULL. */
 ATTUNE_API void attune_attention_desc_init(attune_attention_desc *desc);
@@ -439,7 +443,7 @@ ATTUNE_API attune_status attune_plan_bucket(const attune_plan *plan, size_t i, a
 
 typedef enum attune_memory_type {
     ATTUNE_MEMORY_NONE = 0,
-    ATTUNE_MEMORY_CL = 1, /* a cl_mem buffer; images are refused */
+    ATTUNE_MEMORY_CL = 1, /* a cl_mem buffer; images are refused. Its size is checked against shape, strides and type */
     ATTUNE_MEMORY_SVM = 2 /* a pointer into shared virtual memory; its size is not checked */
 } attune_memory_type;
 
@@ -534,8 +538,8 @@ ATTUNE_API attune_status attune_schedule_update_device(attune_schedule *schedule
 typedef struct attune_attention_args {
     size_t size;
     attune_tensor q;          /* [Nq, num_q_heads, head_dim_qk] q_dtype */
-    attune_tensor k;          /* [Nkv, num_kv_heads, head_dim_qk] kv_dtype: all keys, or the new ones (EXTEND) */
-    attune_tensor v;          /* [Nkv, num_kv_heads, head_dim_vo] kv_dtype */
+    attune_tensor k;          /* [Nkv, num_kv_heads, head_dim_qk] kv_dtype: all keys; or the new ones (EXTEND), new_kv_dtype */
+    attune_tensor v;          /* [Nkv, num_kv_heads, head_dim_vo], as k */
     attune_tensor o;          /* out, [Nq, num_q_heads, head_dim_vo] o_dtype */
     attune_tensor lse;        /* out, optional, [Nq, num_q_heads] fp32 (stride_head 0 = 1, stride_token 0 = num_q_heads) */
     attune_tensor k_cache;    /* plans with a layout: [slots, num_kv_heads, head_dim_qk] in the plan's layout */
@@ -555,9 +559,11 @@ typedef struct attune_attention_args {
      ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT,               \
      ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT, ATTUNE_TENSOR_INIT}
 
-/* Workspace of a run with this schedule: partial outputs and sums of split keys. The size is the most that any step
- * within the schedule's options can need, O(queries x splits), and stays the same from step to step; 0 where no kernel of
- * the plan splits keys. A step without split sequences needs none. The buffer's contents do not matter before a run, nor
+/* Workspace of a run with this schedule: partial outputs and sums of split keys, and the new rows of K and V where the
+ * descriptor's new_kv_dtype has them converted. The size is the most that any step within the schedule's options can need,
+ * O(queries x splits) and O(max_q_tokens), and stays the same from step to step; 0 where no kernel of the plan splits keys and
+ * nothing is converted. A step without split sequences and without new rows to convert needs none. The buffer's contents do not
+ * matter before a run, nor
  * after it. It must not be used by another run until this one has finished; on an out-of-order queue that means until its
  * event is complete. */
 ATTUNE_API attune_status attune_plan_workspace_size(const attune_plan *plan, const attune_schedule *schedule, size_t *bytes);

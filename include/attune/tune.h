@@ -29,6 +29,7 @@ extern "C" {
  *   dv       0          head_dim_vo; 0 = d
  *   q        fp32       q_dtype: fp32, fp16, bf16
  *   kv       fp32       kv_dtype
+ *   newkv    kv         new_kv_dtype; extend only. Not part of a cache key: the kernels are the same
  *   o        q          o_dtype
  *   prec     strict     precision: strict, fast
  *   causal   1          mask: 1 = CAUSAL, 0 = NONE

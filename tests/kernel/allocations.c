@@ -57,7 +57,7 @@ static void a_step_allocates_nothing(void **state)
     attune_plan_options plan_options = ATTUNE_PLAN_OPTIONS_INIT;
     plan_options.force_config = "plain_row";
     OK(check_run_create(context,
-                        "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp32,prec=strict,page=1,causal=1,prefix=100/3000,new=70/1",
+                        "extend:hq=4,hkv=2,d=64,q=fp32,kv=fp16,newkv=fp32,page=1,causal=1,prefix=100/3000,new=70/1",
                         &plan_options, &options, &run));
     const attune_problem *problem = run.problem;
     assert_true(counted > 0); /* the wrapping works */

@@ -33,7 +33,7 @@ static void assert_text(const char *text, const char *canonical)
     assert_int_equal(again->batch, problem->batch);
     assert_memory_equal(again->q_len, problem->q_len, (size_t)problem->batch * sizeof(int32_t));
     assert_memory_equal(again->kv_len, problem->kv_len, (size_t)problem->batch * sizeof(int32_t));
-    assert_memory_equal(&again->desc, &problem->desc, offsetof(attune_attention_desc, scale) + sizeof(float));
+    assert_memory_equal(&again->desc, &problem->desc, sizeof problem->desc);
     attune_problem_destroy(&again);
     attune_problem_destroy(&problem);
 }
@@ -59,6 +59,10 @@ static void texts_are_canonical(void **state)
     assert_text(
         "extend:hq=4,hkv=2,d=8,kvpad=32,new=3,order=hnd,page=48,prefix=100",
         "extend:hq=4,hkv=2,d=8,q=fp32,kv=fp32,prec=strict,causal=1,page=48,order=hnd,kvpad=32,prefix=100,new=3");
+    assert_text("extend:newkv=fp32,hq=4,hkv=2,d=8,kv=fp16,new=3",
+                "extend:hq=4,hkv=2,d=8,q=fp32,kv=fp16,newkv=fp32,prec=strict,causal=1,page=1,prefix=0,new=3");
+    assert_text("extend:newkv=fp16,hq=4,hkv=2,d=8,kv=fp16,new=3",
+                "extend:hq=4,hkv=2,d=8,q=fp32,kv=fp16,prec=strict,causal=1,page=1,prefix=0,new=3");
     assert_text("decode:hq=4,hkv=2,d=8,table=0,order=nhd,kvlen=0/3,new=1/0",
                 "decode:hq=4,hkv=2,d=8,q=fp32,kv=fp32,prec=strict,causal=1,page=1,kvlen=0/3,new=1/0");
 }
@@ -178,6 +182,9 @@ static void bad_texts_are_refused(void **state)
         {"E1:d=-", ATTUNE_ERROR_SYNTAX, "d=-"},
         {"E1:q=fp8", ATTUNE_ERROR_SYNTAX, "fp32, fp16, bf16"},
         {"E1:q=int8", ATTUNE_ERROR_SYNTAX, "q=int8"},
+        {"E1:newkv=fp8", ATTUNE_ERROR_SYNTAX, "newkv=fp8"},
+        {"D1:newkv=fp32", ATTUNE_ERROR_DTYPE, "only extend"},
+        {"P1:newkv=fp16", ATTUNE_ERROR_DTYPE, "only extend"},
         {"E1:prec=exact", ATTUNE_ERROR_SYNTAX, "strict, fast"},
         {"E1:window=-2", ATTUNE_ERROR_WINDOW, "window is -2"},
         {"E1:cap=-1", ATTUNE_ERROR_SOFTCAP, "softcap"},
