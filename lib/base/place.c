@@ -74,12 +74,14 @@ static bool join(const char *folder, const char *place, char *path, size_t size)
 
 void place_find(const char *place, bool program, char *path, size_t size)
 {
+    /* As installed, and as products bundle it. */
+    static const char *const folders[] = {ATTUNE_LIBDIR, ATTUNE_BINDIR, "lib", "bin"};
     char code[1024], prefix[1024];
-    if (place[0] != '/' && code_path(code, sizeof code) &&
-        (place_prefix(code, ATTUNE_LIBDIR, prefix, sizeof prefix) ||
-         place_prefix(code, ATTUNE_BINDIR, prefix, sizeof prefix)) &&
-        join(prefix, place, path, size) && is_ours(code, path, program))
-        return;
+    bool relative = place[0] != '/' && code_path(code, sizeof code);
+    for (size_t i = 0; relative && i < sizeof folders / sizeof *folders; i++)
+        if (place_prefix(code, folders[i], prefix, sizeof prefix) && join(prefix, place, path, size) &&
+            is_ours(code, path, program))
+            return;
     if (place[0] == '/' && strlen(place) < size)
         copy_string(path, size, place);
     else if (place[0] == '/' || !join(ATTUNE_PREFIX, place, path, size))
