@@ -104,6 +104,38 @@ static void two_keys(void **state)
     expect_both(&input, 1, (double[]){3}, 1, (double[]){-5000 + log(2)});
 }
 
+/* In a query, in one of two keys, as an infinite score, as the only score; the last sequence's value alone is NaN. */
+static void nan_is_not_hidden(void **state)
+{
+    (void)state;
+    const attune_attention_desc desc = scalar_desc();
+    const int32_t q_len[] = {1, 1, 1, 1, 1}, kv_len[] = {2, 2, 2, 1, 2};
+    const float q[] = {NAN, 1, 1, -1, 1};
+    const float k[] = {1, 2, 1, NAN, INFINITY, 1, INFINITY, 0, 0}, v[] = {1, 2, 1, 2, 1, 2, 1, NAN, 2};
+    const struct oracle_input input = packed_input(&desc, 5, q_len, kv_len, q, k, v);
+    double o64[5], lse64[5];
+    float o32[5], lse32[5];
+    assert_int_equal(oracle_attention_fp64(&input, o64, lse64), ATTUNE_OK);
+    assert_int_equal(oracle_attention_plain(&input, o32, lse32), ATTUNE_OK);
+    for (int i = 0; i < 5; i++) {
+        assert_true(isnan(o64[i]) && isnan(o32[i]));
+        assert_true(!!isnan(lse64[i]) == (i < 4) && !!isnan(lse32[i]) == (i < 4));
+    }
+    struct oracle_reference reference;
+    assert_int_equal(oracle_reference_create(&input, &reference), ATTUNE_OK);
+    assert_int_equal(oracle_judge(&reference, o32, lse32, NULL), ATTUNE_OK);
+    for (int i = 0; i < 5; i++) {
+        float kept = o32[i], kept_lse = lse32[i];
+        o32[i] = 0;
+        assert_int_equal(oracle_judge(&reference, o32, lse32, NULL), ATTUNE_ERROR_NOT_VERIFIED);
+        o32[i] = kept;
+        lse32[i] = i < 4 ? -INFINITY : NAN;
+        assert_int_equal(oracle_judge(&reference, o32, lse32, NULL), ATTUNE_ERROR_NOT_VERIFIED);
+        lse32[i] = kept_lse;
+    }
+    oracle_reference_free(&reference);
+}
+
 static void scale_is_given_or_follows_the_dim(void **state)
 {
     (void)state;
@@ -615,6 +647,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_keys),
+        cmocka_unit_test(nan_is_not_hidden),
         cmocka_unit_test(scale_is_given_or_follows_the_dim),
         cmocka_unit_test(softcap_comes_before_the_mask),
         cmocka_unit_test(groups_of_heads_share_keys_and_values),
