@@ -168,6 +168,22 @@ attune_status check_run_renew(struct check_run *run)
     return code == CL_SUCCESS ? compute_reference(run) : cl_error(code, "new inputs");
 }
 
+attune_status check_run_redraw(struct check_run *run, const struct workload_options *options)
+{
+    workload_device_destroy(&run->device);
+    workload_destroy(&run->workload);
+    oracle_reference_free(&run->reference);
+    free(run->o);
+    free(run->lse);
+    run->o = run->lse = NULL;
+    attune_status status;
+    if ((status = workload_create(run->problem, options, &run->workload)) ||
+        (status = workload_device_create(run->context, run->problem, &run->workload, &run->device)) ||
+        (status = workload_device_workspace(run->context, run->plan, run->schedule, run->queue, &run->device)))
+        return status;
+    return make_results(run);
+}
+
 attune_status check_run_enqueue(struct check_run *run, uint64_t poison)
 {
     const attune_problem *problem = run->problem;

@@ -28,6 +28,8 @@ attune_status check_run_create(attune_context *context, const char *problem, con
 attune_status check_run_reschedule(struct check_run *run, const attune_schedule_options *options);
 /* After a change of the workload's tensors on the host: uploads them and computes the references anew. Blocks. */
 attune_status check_run_renew(struct check_run *run);
+/* Other values of the same lengths, with their reference. */
+attune_status check_run_redraw(struct check_run *run, const struct workload_options *options);
 /* Poisons, updates the schedule and runs. */
 attune_status check_run_enqueue(struct check_run *run, uint64_t poison);
 attune_status check_run_compare(struct check_run *run, uint64_t poison);
