@@ -64,6 +64,7 @@ static const struct command {
      "                      JSON; gzip where FILE ends in .gz), which attune search --space replays\n"
      "  --cache-dir D       folder of the cache                 [$ATTUNE_CACHE_DIR]\n"
      "  --no-cache          keep nothing. Without it a cache that cannot be written is an error, at the start\n"
+     "  --worker-memory N   bytes that a worker may grow to, 0 = by what is free  [0]\n"
      "  --no-compare        do not measure the plain row and fixed-tile kernels at the end\n"
      "  --json              JSON lines: every test, every result, the end (also of a run that failed, with the reason)\n"
      "  --quiet             no progress\n"

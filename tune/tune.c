@@ -45,6 +45,7 @@ static bool read_arguments(struct tune_arguments *a, int argc, char **argv)
         {"record", OPTION_TEXT, &a->tune.record, 0, 0},
         {"exhaustive", OPTION_FLAG, &a->exhaustive, 0, 0},
         {"no-compare", OPTION_FLAG, &a->no_compare, 0, 0},
+        {"worker-memory", OPTION_INTEGER, &a->target.memory_limit_bytes, 0, INT64_MAX},
         {"json", OPTION_FLAG, &a->json, 0, 0},
         {"quiet", OPTION_FLAG, &a->quiet, 0, 0},
         {"dry-run", OPTION_FLAG, &a->dry_run, 0, 0},

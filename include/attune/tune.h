@@ -122,7 +122,9 @@ typedef struct attune_target_options {
     const char *device;    /* as in attune_context_options */
     const char *cache_dir; /* as in attune_context_options */
     const char *worker;    /* as in attune_context_options */
-    int64_t memory_limit_bytes; /* a worker that grows beyond is stopped; 0 = 3/4 of the host's memory */
+    /* A worker whose resident memory grows beyond is stopped. 0 = 7/8 of what is free when it starts: of the host's available memory, or
+     * of what the limits of its control groups (v1 and v2) leave where that is less; 256 MiB at least. */
+    int64_t memory_limit_bytes;
     attune_log_callback log;
     void *log_priv;
     attune_log_level log_level;

@@ -24,7 +24,6 @@ attune_status session_init(struct session *session, const char *program)
     session->program = program;
     session->deadlines = default_deadlines;
     session->process = (struct worker_process)WORKER_PROCESS_NONE;
-    session->memory_limit = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 4 * 3;
     return spawner_create(&session->spawner);
 }
 
@@ -47,6 +46,7 @@ attune_status session_start(struct session *session)
         log_message(&session->logger, ATTUNE_LOG_WARNING, "%s", note);
     session->folder_told |= note[0] != '\0';
     session->alive = true;
+    session->memory_now = memory_for_worker();
     session->generation++;
     session->builds = 0;
     session->loaded_bytes = 0;
@@ -133,6 +133,11 @@ static const char *last_words(struct session *session)
 
 enum wait_end { WAIT_REPLY, WAIT_DIED, WAIT_TIMEOUT, WAIT_OVER, WAIT_MEMORY, WAIT_BROKEN };
 
+static int64_t memory_limit(const struct session *session)
+{
+    return session->memory_limit ? session->memory_limit : session->memory_now;
+}
+
 bool session_over(const struct session *session)
 {
     return session->end_ns && clock_now_ns() >= session->end_ns;
@@ -140,7 +145,9 @@ bool session_over(const struct session *session)
 
 static enum wait_end wait_reply(struct session *session, double deadline_s, json_t **reply)
 {
-    const int tick_ms = clock_is_virtual() ? 5 : 50;
+    const int patient_ms = clock_is_virtual() ? 5 : 20;
+    int tick_ms = 5;
+    int64_t seen_rss = INT64_MAX / 2;
     double start = real_seconds();
     uint64_t start_ns = clock_now_ns();
     double left = session->end_ns > start_ns ? (double)(session->end_ns - start_ns) * 1e-9 : 0;
@@ -154,8 +161,13 @@ static enum wait_end wait_reply(struct session *session, double deadline_s, json
             return WAIT_REPLY;
         if (frame != FRAME_PARTIAL)
             return frame == FRAME_END ? WAIT_DIED : WAIT_BROKEN;
-        if (session->memory_limit && worker_process_rss(&session->process) > session->memory_limit)
+        int64_t rss = worker_process_rss(&session->process), limit = memory_limit(session);
+        if (rss > limit)
             return WAIT_MEMORY;
+        /* Looks so often that what grows on as it did is met at the limit. */
+        bool hurries = rss > limit / 4 || rss - seen_rss > limit / 64;
+        tick_ms = hurries ? 5 : patient_ms;
+        seen_rss = rss;
         if (real_seconds() - start > deadline_s || (double)(clock_now_ns() - start_ns) * 1e-9 > deadline_s)
             return WAIT_TIMEOUT;
         /* By the real clock as well: a hang moves no virtual one. */
@@ -286,7 +298,7 @@ attune_outcome session_request(struct session *session, json_t *request, double 
         return fail(session, ATTUNE_OUTCOME_TIMEOUT, "the time budget ended during %s", operation);
     case WAIT_MEMORY:
         return fail(session, ATTUNE_OUTCOME_OUT_OF_MEMORY, "worker grew past %lld bytes during %s",
-                    (long long)session->memory_limit, operation);
+                    (long long)memory_limit(session), operation);
     case WAIT_BROKEN:
         return fail(session, ATTUNE_OUTCOME_CRASHED, "worker sent no valid answer to %s", operation);
     }

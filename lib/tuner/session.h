@@ -23,7 +23,8 @@ struct session {
     struct spawner *spawner;
     const char *program;          /* the owner's */
     char backend[16], device[DEVICE_SELECTOR_SIZE]; /* to open in each worker; "" = whatever the environment says */
-    int64_t memory_limit;
+    int64_t memory_limit;         /* 0: what memory_for_worker says when a worker starts */
+    int64_t memory_now;           /* of this worker */
     struct session_deadlines deadlines;
     uint64_t end_ns; /* of clock_now_ns(), for all requests together; 0 = none */
     struct logger logger;
@@ -50,6 +51,9 @@ struct session {
 /* Zeroes and fills; starts nothing. program must outlive the session. */
 attune_status session_init(struct session *session, const char *program);
 void session_close(struct session *session);
+
+/* memory.c: bytes that a worker may grow to, by what is free now. */
+int64_t memory_for_worker(void);
 
 /* Starts a worker if there is none. Errors: WORKER. */
 attune_status session_start(struct session *session);

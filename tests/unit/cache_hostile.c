@@ -58,7 +58,8 @@ struct change {
 };
 
 static const struct change changes[] = {
-    {"", "schema", "2", "schema"},
+    {"", "schema", "2", "depth"}, /* which the entry lacks */
+    {"", "schema", "3", "schema"},
     {"", "schema", "1.0", "schema"},
     {"", "schema", NULL, "schema"},
     {"", "key", NULL, "key"},
