@@ -18,7 +18,7 @@ static struct {
 const char *exit_code_name(enum exit_code code)
 {
     static const char *const names[] = {"done",        "error",     "usage",  "no_improvement", "budget",
-                                        "interrupted", "no_device", "worker", "storage",        "device_lost"};
+                                        "interrupted", "no_device", "worker", "storage",        "device_lost", "environment"};
     return (size_t)code < sizeof names / sizeof names[0] ? names[code] : "error";
 }
 
