@@ -271,6 +271,7 @@ static void store_winner(attune_context *context)
     entry.q_len = entry.kv_len = 64;
     entry.batch = entry.time_ms = entry.default_ms = entry.gain = entry.gain_low = entry.gain_high = 1;
     entry.samples = 1;
+    entry.depth = (struct cache_depth){.known = 1, .exhausted = 1};
     snprintf(entry.tool_version, sizeof entry.tool_version, "0");
     entry.receipt.valid = 1;
     memcpy(entry.receipt.device_name, entry.key.device_name, sizeof entry.receipt.device_name);

@@ -65,9 +65,9 @@ static void problems_read_back(void **state)
 {
     (void)state;
     attune_problem *problem, *again;
-    assert_int_equal(attune_problem_parse("extend:hq=4,hkv=2,d=64,prefix=64,new=8,scale=0.125", &problem), ATTUNE_OK);
-    assert_non_null(strstr(attune_problem_text(problem), "scale=0.125"));
-    assert_true(attune_problem_desc(problem)->scale == 0.125f);
+    assert_int_equal(attune_problem_parse("extend:hq=4,hkv=2,d=64,prefix=64,new=8,scale=0.25", &problem), ATTUNE_OK);
+    assert_non_null(strstr(attune_problem_text(problem), "scale=0.25"));
+    assert_true(attune_problem_desc(problem)->scale == 0.25f);
     assert_int_equal(attune_problem_parse(attune_problem_text(problem), &again), ATTUNE_OK);
     assert_string_equal(attune_problem_text(again), attune_problem_text(problem));
     attune_problem_destroy(&again);
