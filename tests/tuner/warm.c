@@ -205,7 +205,7 @@ static void what_is_forgotten_answers_no_more(void **state)
     open_target(&f, "gpu");
     check_ok(attune_problem_parse("extend:hq=2,hkv=1,d=64,prefix=600,new=4", &longer));
     const attune_problem *problems[] = {f.problem, longer};
-    attune_tune_options options = budget(4);
+    attune_tune_options options = budget(24); /* fewer leave it shallow */
     check_ok(attune_tune(f.target, problems, 2, &options, results, NULL));
     expect_answer(&f, f.problem, "tuned");
     check_ok(attune_cache_forget_problem(f.target, f.problem));
