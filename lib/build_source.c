@@ -6,14 +6,13 @@
 #include "build.h"
 
 #define SOURCE_MAX (1 << 20)
-#define MOST_FILES 32
+/* Files within files: what is deeper includes itself. */
+#define MOST_DEPTH 16
 
-/* Files that stand in the text already: each is included once, as by its guard. */
 struct flattening {
     const char *dir;
     struct strbuf text;
-    char names[MOST_FILES][64];
-    int count;
+    int depth;
 };
 
 static attune_status read_file(const char *path, char **out)
@@ -35,23 +34,13 @@ static attune_status read_file(const char *path, char **out)
     return ATTUNE_OK;
 }
 
-static bool first_time(struct flattening *f, const char *name)
-{
-    for (int i = 0; i < f->count; i++)
-        if (!strcmp(f->names[i], name))
-            return false;
-    if (f->count < MOST_FILES)
-        copy_string(f->names[f->count++], sizeof f->names[0], name);
-    return true;
-}
-
 static attune_status append_file(struct flattening *f, const char *name);
 
-/* A line, or the file that it includes. */
+/* A line, or the file that it includes, whose own guard keeps it from counting twice. */
 static attune_status append_line(struct flattening *f, const char *line, size_t length, const char *name, int number)
 {
     static const char include[] = "#include \"";
-    char file[64];
+    char file[256];
     const char *begin = line + sizeof include - 1, *end = NULL;
     if (length > sizeof include && !strncmp(line, include, sizeof include - 1))
         end = memchr(begin, '"', length - (sizeof include - 1));
@@ -61,7 +50,11 @@ static attune_status append_line(struct flattening *f, const char *line, size_t 
     }
     memcpy(file, begin, (size_t)(end - begin));
     file[end - begin] = '\0';
-    attune_status status = first_time(f, file) ? append_file(f, file) : ATTUNE_OK;
+    if (f->depth == MOST_DEPTH)
+        return set_error(ATTUNE_ERROR_IO, "kernel source %s is included more than %d files deep", file, MOST_DEPTH);
+    f->depth++;
+    attune_status status = append_file(f, file);
+    f->depth--;
     strbuf_printf(&f->text, "#line %d \"%s\"\n", number + 1, name);
     return status;
 }
@@ -70,7 +63,10 @@ static attune_status append_file(struct flattening *f, const char *name)
 {
     struct strbuf path = {0};
     char *text = NULL;
-    strbuf_printf(&path, "%s/%s", f->dir, name);
+    if (name[0] == '/')
+        strbuf_printf(&path, "%s", name);
+    else
+        strbuf_printf(&path, "%s/%s", f->dir, name);
     attune_status status = read_file(path.text ? path.text : "", &text);
     strbuf_free(&path);
     strbuf_printf(&f->text, "#line 1 \"%s\"\n", name);
