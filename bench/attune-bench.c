@@ -96,7 +96,7 @@ static attune_status measure_row(const struct bench_arguments *a, attune_target 
     if (row->untuned.outcome == ATTUNE_OUTCOME_WRONG)
         note_wrong(row, "the untuned default is ", ATTUNE_OUTCOME_WRONG, row->untuned.reason);
     row->vs_untuned = row->untuned.outcome == ATTUNE_OUTCOME_OK ? ratios[1] : 0;
-    status = compare_with_baselines(target, problem, row->subject.config, (uint64_t)a->seed, &row->comparison);
+    status = compare_with_baselines(target, problem, row->subject.config, (uint64_t)a->seed, 0, &row->comparison);
     for (int b = 0; b < NUM_BASELINES; b++)
         if (row->comparison.outcome[b] == ATTUNE_OUTCOME_WRONG && !row->wrong[0])
             snprintf(row->wrong, sizeof row->wrong, "%s is %.400s", baseline_name(b), row->comparison.reason[b]);

@@ -15,12 +15,13 @@ struct cache_arguments {
 
 static json_t *entry_json(const attune_cache_entry_info *entry)
 {
-    return json_pack("{so so so so so so so so so so so sb so}", "key", json_text(entry->key), "level",
+    return json_pack("{so so so so so so so so so so so sb si sb sb so}", "key", json_text(entry->key), "level",
                      json_text(entry->level), "device", json_text(entry->device), "backend", json_text(entry->backend),
                      "simulated", json_text(entry->simulated), "workload", json_text(entry->workload), "config",
                      json_text(entry->config), "path", json_text(entry->path), "time_ms", json_figure(entry->time_ms),
                      "default_ms", json_figure(entry->default_ms), "gain", json_figure(entry->gain), "verified",
-                     entry->verified != 0, "set_aside", json_text(entry->set_aside));
+                     entry->verified != 0, "tests", (int)entry->tests, "exhausted", entry->exhausted != 0, "tuned",
+                     entry->tuned != 0, "set_aside", json_text(entry->set_aside));
 }
 
 struct listing {
@@ -41,6 +42,13 @@ static int print_entry(void *priv, const attune_cache_entry_info *entry)
            format_ms(entry->time_ms, ms), entry->verified ? "verified" : "not verified here");
     printf("    %s\n    %s\n    %s on %s%s\n", entry->workload, entry->config, entry->backend, entry->device,
            format_simulated(entry->simulated, simulated));
+    printf("    %s", entry->tuned ? "tuned" : "hardly searched: CACHED_ONLY does not take it");
+    if (entry->exhausted)
+        printf(", every configuration tried\n");
+    else if (entry->tests)
+        printf(", %d tests\n", (int)entry->tests);
+    else
+        printf(", tests not known\n");
     if (entry->set_aside[0])
         printf("    set aside, it did not compile here: %s\n", entry->set_aside);
     return 0;

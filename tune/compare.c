@@ -14,7 +14,8 @@ const char *baseline_name(enum baseline baseline)
 
 /* Measures the baselines first .. last beside config, in one interleaved run. */
 static attune_status compare_range(attune_target *target, const attune_problem *problem, const char *config,
-                                   uint64_t seed, int first, int last, struct comparison *out)
+                                   uint64_t seed, double seconds, int first, int last,
+                                   struct comparison *out)
 {
     const char *configs[1 + NUM_BASELINES] = {config};
     attune_measurement measured[1 + NUM_BASELINES];
@@ -25,6 +26,7 @@ static attune_status compare_range(attune_target *target, const attune_problem *
     attune_measure_options options = ATTUNE_MEASURE_OPTIONS_INIT;
     options.rounds = SLOW_ROUNDS;
     options.max_seconds = SLOW_SECONDS;
+    options.limit_seconds = seconds;
     options.seed = seed;
     attune_status status = attune_measure(target, problem, configs, count, &options, measured, NULL, ratios, NULL);
     for (int b = first; !status && b <= last; b++) {
@@ -41,13 +43,13 @@ static attune_status compare_range(attune_target *target, const attune_problem *
 }
 
 attune_status compare_with_baselines(attune_target *target, const attune_problem *problem, const char *config,
-                                     uint64_t seed, struct comparison *out)
+                                     uint64_t seed, double seconds, struct comparison *out)
 {
     memset(out, 0, sizeof *out);
-    attune_status status = compare_range(target, problem, config, seed, 0, NUM_BASELINES - 1, out);
+    attune_status status = compare_range(target, problem, config, seed, seconds, 0, NUM_BASELINES - 1, out);
     /* A library without one of the families refuses the whole run. */
     for (int b = 0; status == ATTUNE_ERROR_SYNTAX && b < NUM_BASELINES; b++) {
-        attune_status one = compare_range(target, problem, config, seed, b, b, out);
+        attune_status one = compare_range(target, problem, config, seed, seconds, b, b, out);
         if (one == ATTUNE_ERROR_SYNTAX) {
             out->outcome[b] = ATTUNE_OUTCOME_INVALID;
             snprintf(out->reason[b], sizeof out->reason[b], "%.250s", attune_last_error());

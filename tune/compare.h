@@ -18,9 +18,9 @@ struct comparison {
     char reason[NUM_BASELINES][256]; /* why it was not measured */
 };
 
-/* Three interleaved rounds: a baseline may take seconds a run. A baseline that this library lacks or that cannot take
- * the problem is no error. */
+/* Three interleaved rounds: a baseline may take seconds a run. A baseline that this library lacks, that cannot take the
+ * problem or that is not done within seconds (0 = no limit) is no error. */
 attune_status compare_with_baselines(attune_target *target, const attune_problem *problem, const char *config,
-                                     uint64_t seed, struct comparison *out);
+                                     uint64_t seed, double seconds, struct comparison *out);
 
 #endif

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_WORKLOADS 64
@@ -202,20 +203,49 @@ static void add_to_geomeans(struct geomeans *means, const attune_tune_result *re
     }
 }
 
+/* Of a time budget, what is kept for comparing the winners with the baselines. */
+#define COMPARE_SHARE 0.15
+#define COMPARE_SECONDS 60.0
+
+static double now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static double seconds_for_comparisons(const struct tune_arguments *a, size_t workloads)
+{
+    double most = COMPARE_SECONDS * (double)workloads, share = COMPARE_SHARE * a->tune.budget_seconds;
+    return a->no_compare ? 0 : share < most ? share : most;
+}
+
+/* end: of the time budget, by now_seconds(); 0 = none. */
+static void compare(const struct tune_arguments *a, attune_target *target, const attune_problem *problem,
+                    const char *config, double end, size_t workloads_left, struct comparison *out)
+{
+    double left = end - now_seconds();
+    if (end > 0 && left <= 0) {
+        for (int b = 0; b < NUM_BASELINES; b++)
+            snprintf(out->reason[b], sizeof out->reason[b], "no time was left for it");
+        return;
+    }
+    double seconds = end > 0 ? left / (double)workloads_left : 0;
+    attune_status status = compare_with_baselines(target, problem, config, a->tune.seed, seconds, out);
+    if (status)
+        cli_failed(status, attune_problem_name(problem));
+}
+
 static void print_results(const struct tune_arguments *a, attune_target *target, const attune_device_info *info,
-                          const struct problem_set *set, const attune_tune_result *results, bool compare)
+                          const struct problem_set *set, const attune_tune_result *results, bool comparing, double end)
 {
     struct geomeans means = {0};
     for (size_t i = 0; i < set->count; i++) {
         const attune_problem *problem = set->problems[i];
         struct comparison comparison = {{0}};
         /* A hit measured nothing, so it stays quick. */
-        if (compare && !a->no_compare && !results[i].hit && results[i].time_ms > 0 && !interrupt_requested()) {
-            attune_status status =
-                compare_with_baselines(target, problem, results[i].config, a->tune.seed, &comparison);
-            if (status)
-                cli_failed(status, attune_problem_name(problem));
-        }
+        if (comparing && !a->no_compare && !results[i].hit && results[i].time_ms > 0 && !interrupt_requested())
+            compare(a, target, problem, results[i].config, end, set->count - i, &comparison);
         add_to_geomeans(&means, &results[i]);
         if (a->json)
             print_json_result(problem, &results[i], &comparison, info);
@@ -290,12 +320,14 @@ static enum exit_code tune_on(struct tune_arguments *a, attune_target *target, c
     a->tune.progress = progress_step;
     a->tune.progress_priv = &progress;
     attune_tune_summary summary = {0};
+    double end = a->tune.budget_seconds > 0 ? now_seconds() + a->tune.budget_seconds : 0;
+    a->tune.budget_seconds -= seconds_for_comparisons(a, set->count);
     status = attune_tune(target, (const attune_problem *const *)set->problems, set->count, &a->tune, results, &summary);
     progress_end(&progress);
     enum exit_code code = status ? cli_failed(status, NULL) : code_of_end(summary.end);
     /* When the run failed the winners so far are still in the results. */
     if (!status || summary.tests)
-        print_results(a, target, &info, set, results, !status);
+        print_results(a, target, &info, set, results, !status, end);
     if (!status || summary.tests || a->json)
         print_summary(a, &summary, &info, code);
     return code;

@@ -204,9 +204,11 @@ typedef struct attune_measure_options {
     double min_sample_ms;   /* runs are batched until a sample is at least this long */
     double max_seconds;     /* stop starting rounds after this; 0 = no limit (slow baselines get at least one sample) */
     uint64_t seed;          /* of inputs and order */
+    double limit_seconds;   /* for the call as a whole: what runs then is cut off, and what was not measured is TIMEOUT; 0 = no limit.
+                               The host's reference is not cut off */
 } attune_measure_options;
 
-#define ATTUNE_MEASURE_OPTIONS_INIT {sizeof(attune_measure_options), 7, 20.0, 0.0, 1}
+#define ATTUNE_MEASURE_OPTIONS_INIT {sizeof(attune_measure_options), 7, 20.0, 0.0, 1, 0.0}
 
 /* Builds, verifies against the fp64 oracle and times num_configs configurations of one problem, interleaved in a random order
  * in each round, with the device's peaks measured beside them. A configuration is a string from attune_measurement.config,

@@ -27,9 +27,9 @@ static attune_status check_arguments(const attune_target *target, const attune_p
     if (options->rounds < 1 || options->rounds > MAX_ROUNDS)
         return set_error(ATTUNE_ERROR_INVALID_SIZE, "options.rounds is %d; it must be 1 to %d", options->rounds,
                          MAX_ROUNDS);
-    if (!(options->min_sample_ms >= 0) || !(options->max_seconds >= 0))
+    if (!(options->min_sample_ms >= 0) || !(options->max_seconds >= 0) || !(options->limit_seconds >= 0))
         return set_error(ATTUNE_ERROR_INVALID_SIZE,
-                         "options.min_sample_ms and options.max_seconds must not be negative");
+                         "options.min_sample_ms, options.max_seconds and options.limit_seconds must not be negative");
     return attune_problem_supported(problem);
 }
 
@@ -65,6 +65,21 @@ struct job {
     struct rng rng;
 };
 
+/* True where the call's time is over: what was still to be measured is not, and no error is the device's. */
+static bool cut_off(struct job *job)
+{
+    if (!session_over(&job->target->session))
+        return false;
+    for (int32_t i = 0; i < job->count; i++) {
+        struct candidate *c = &job->candidates[i];
+        if (c->outcome != ATTUNE_OUTCOME_OK || c->first_ms > 0)
+            continue;
+        c->outcome = ATTUNE_OUTCOME_TIMEOUT;
+        copy_string(c->reason, sizeof c->reason, "no time was left for it");
+    }
+    return true;
+}
+
 static attune_status verify_all(struct job *job, double min_sample_ms)
 {
     struct attune_target *target = job->target;
@@ -76,6 +91,8 @@ static attune_status verify_all(struct job *job, double min_sample_ms)
             continue;
         }
         attune_status status = candidate_prepare(target, &job->reference);
+        if (cut_off(job))
+            return ATTUNE_OK;
         if (status != ATTUNE_OK)
             return status;
         if (candidate_verify(target, &job->reference, c, 0, &job->rng) == ATTUNE_OUTCOME_OK)
@@ -92,6 +109,10 @@ static void report(struct job *job, const struct rounds *rounds, int32_t i, attu
     if (c->outcome == ATTUNE_OUTCOME_OK && out->num_samples &&
         roofline_impossible(job->target, problem, out->time_ms, c->reason, sizeof c->reason))
         c->outcome = ATTUNE_OUTCOME_IMPOSSIBLE;
+    if (c->outcome == ATTUNE_OUTCOME_OK && !out->num_samples) {
+        c->outcome = ATTUNE_OUTCOME_TIMEOUT;
+        copy_string(c->reason, sizeof c->reason, "no time was left for a sample");
+    }
     out->outcome = c->outcome;
     copy_string(out->reason, sizeof out->reason, c->outcome == ATTUNE_OUTCOME_OK ? "" : c->reason);
     out->build_ms = c->build_ms;
@@ -116,9 +137,9 @@ static attune_status measure(struct job *job, const attune_measure_options *opti
     struct rounds rounds = {0};
     struct rounds_options how = {
         .rounds = options->rounds, .slow_ratio = 8.0, .slow_rounds = 3, .max_seconds = options->max_seconds};
-    if (status == ATTUNE_OK)
+    if (status == ATTUNE_OK && !cut_off(job))
         status = rounds_run(job->target, &job->reference, job->candidates, job->count, &how, &job->rng, &rounds);
-    if (status == ATTUNE_OK && rounds.status != ATTUNE_OK)
+    if (status == ATTUNE_OK && rounds.status != ATTUNE_OK && !cut_off(job))
         status = rounds.status;
     for (int32_t i = 0; status == ATTUNE_OK && i < job->count; i++) {
         report(job, &rounds, i, &out[i]);
@@ -139,6 +160,7 @@ attune_status attune_measure(attune_target *target, const attune_problem *proble
     if (status != ATTUNE_OK)
         return status;
     memset(out, 0, num_configs * sizeof *out);
+    uint64_t start_ns = clock_now_ns();
     struct job *job = calloc(1, sizeof *job);
     if (!job)
         return set_error(ATTUNE_ERROR_OUT_OF_MEMORY, "out of memory for a measurement");
@@ -161,6 +183,8 @@ attune_status attune_measure(attune_target *target, const attune_problem *proble
     struct stats_interval ratios[MAX_CANDIDATES] = {{0}};
     if (status == ATTUNE_OK)
         status = reference_create(problem, 0, options->seed, &job->reference);
+    if (options->limit_seconds > 0)
+        target->session.end_ns = start_ns + (uint64_t)(options->limit_seconds * 1e9);
     if (status == ATTUNE_OK)
         status = measure(job, options, out, ratios);
     for (size_t i = 0; i < num_configs; i++) {
@@ -175,5 +199,6 @@ attune_status attune_measure(attune_target *target, const attune_problem *proble
     free(job);
     /* Another call's inputs have the same numbers. */
     session_stop(&target->session);
+    target->session.end_ns = 0;
     return status;
 }

@@ -295,6 +295,7 @@ attune_outcome session_request(struct session *session, json_t *request, double 
     case WAIT_TIMEOUT:
         return fail(session, ATTUNE_OUTCOME_TIMEOUT, "no answer to %s within %g s", operation, deadline_s);
     case WAIT_OVER:
+        session->end_ns = clock_now_ns(); /* by whichever clock it came */
         return fail(session, ATTUNE_OUTCOME_TIMEOUT, "the time budget ended during %s", operation);
     case WAIT_MEMORY:
         return fail(session, ATTUNE_OUTCOME_OUT_OF_MEMORY, "worker grew past %lld bytes during %s",

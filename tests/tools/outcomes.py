@@ -141,6 +141,11 @@ def other_ends(folder):
     check(run(folder, [*layout, 'decode:hq=2,hkv=1,d=16,page=16,kvlen=99', '--slots', '33']), 2, '--slots is 33; it must be a multiple')
     check(run(folder, TUNE), 4)
     entry, = (folder / 'cache' / 'entries').glob('*.json')
+    check(run(folder, [ATTUNE, 'cache', 'list']), 0, 'hardly searched: CACHED_ONLY does not take it, 3 tests')
+    check(run(folder, [ATTUNE, 'cache', 'list', '--json']), 0, '"tests":3,"exhausted":false,"tuned":false')
+    # A time budget holds the comparison too: what is left for it is too little to start a worker.
+    hurried = [word for word in TUNE if word != '--no-compare'] + ['--retune', '--budget-seconds', '0.01']
+    check(run(folder, hurried), 4, 'budget spent')
     entry.chmod(0o666)
     for command, code in (([ATTUNE, 'cache', 'show', entry.stem], 2), ([ATTUNE, 'cache', 'list'], 0),
                           ([ATTUNE, 'cache', 'explain', '--backend', 'gpu', '--workload', PROBLEM], 0)):

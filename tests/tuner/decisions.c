@@ -521,6 +521,20 @@ static void measures_interleaved(void **state)
     assert_string_equal(out[0].source, "default");
     assert_true(ratio[0] == 1);
     assert_true(fabs(ratio[1] - 2) < 0.1);
+    /* A call's limit is not its caller's error, and the next call has none. */
+    attune_measure_options options = ATTUNE_MEASURE_OPTIONS_INIT;
+    options.limit_seconds = 1e-6;
+    check_ok(attune_measure(f.target, f.problem, configs, 4, &options, out, NULL, NULL, NULL));
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(out[i].outcome, ATTUNE_OUTCOME_TIMEOUT);
+        assert_int_equal(out[i].num_samples, 0);
+        assert_true(out[i].reason[0] != '\0');
+    }
+    options.limit_seconds = -1;
+    assert_int_equal(attune_measure(f.target, f.problem, configs, 4, &options, out, NULL, NULL, NULL),
+                     ATTUNE_ERROR_INVALID_SIZE);
+    check_ok(attune_measure(f.target, f.problem, configs, 1, NULL, out, NULL, NULL, NULL));
+    assert_int_equal(out[0].outcome, ATTUNE_OUTCOME_OK);
     const char *const nonsense[] = {"no_such_family"};
     assert_int_equal(attune_measure(f.target, f.problem, nonsense, 1, NULL, out, NULL, NULL, NULL),
                      ATTUNE_ERROR_SYNTAX);
