@@ -168,7 +168,7 @@ test_all() {
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0"
     # Host code is what the sanitizers see: fewer kernels, and those on one backend.
-    export TEST_STEP=16 TEST_COUNT=1
+    export TEST_STEP=32 TEST_COUNT=1
     build_and_test 'ASan + UBSan' build-asan clang clang++ '-Db_sanitize=address,undefined -Db_lundef=false' -t 4 \
         --no-suite kernel-zw-m890
     test_threads
