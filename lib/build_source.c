@@ -10,7 +10,7 @@
 #define MOST_DEPTH 16
 
 struct flattening {
-    const char *dir;
+    const char *dir; /* of the file at hand: what it includes lies beside it */
     struct strbuf text;
     int depth;
 };
@@ -59,16 +59,10 @@ static attune_status append_line(struct flattening *f, const char *line, size_t 
     return status;
 }
 
-static attune_status append_file(struct flattening *f, const char *name)
+static attune_status append_lines(struct flattening *f, const char *path, const char *name)
 {
-    struct strbuf path = {0};
     char *text = NULL;
-    if (name[0] == '/')
-        strbuf_printf(&path, "%s", name);
-    else
-        strbuf_printf(&path, "%s/%s", f->dir, name);
-    attune_status status = read_file(path.text ? path.text : "", &text);
-    strbuf_free(&path);
+    attune_status status = read_file(path, &text);
     strbuf_printf(&f->text, "#line 1 \"%s\"\n", name);
     int number = 1;
     for (const char *line = text; status == ATTUNE_OK && *line; number++) {
@@ -78,6 +72,24 @@ static attune_status append_file(struct flattening *f, const char *name)
         line += length;
     }
     free(text);
+    return status;
+}
+
+static attune_status append_file(struct flattening *f, const char *name)
+{
+    const char *outer = f->dir;
+    struct strbuf path = {0}, dir = {0};
+    if (name[0] == '/') {
+        strbuf_printf(&path, "%s", name);
+        strbuf_append(&dir, name, (size_t)(strrchr(name, '/') - name));
+        f->dir = dir.text ? dir.text : "";
+    } else {
+        strbuf_printf(&path, "%s/%s", f->dir, name);
+    }
+    attune_status status = append_lines(f, path.text ? path.text : "", name);
+    f->dir = outer;
+    strbuf_free(&path);
+    strbuf_free(&dir);
     return status;
 }
 
