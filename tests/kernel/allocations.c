@@ -14,7 +14,7 @@
 #include "context.h"
 #include "schedule.h"
 
-static int counted;
+static _Atomic int counted; /* the reference has two threads */
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
