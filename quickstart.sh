@@ -155,7 +155,7 @@ test_threads() {
         echo 'TSan: does not run on this machine, left out'
         skipped=$((skipped + 1))
     elif step 'TSan: set-up' configure build-tsan -Db_sanitize=thread -Db_lundef=false; then
-        run_tests TSan build-tsan --suite icd
+        run_tests TSan build-tsan -t 4 --suite icd
     else
         failed=$((failed + 1))
     fi
